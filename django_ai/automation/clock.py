@@ -1,0 +1,84 @@
+"""The engine's clock: the database tells the time, unless a test made the process tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, cast
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import DateTimeField, Expression, Value
+from django.db.models.functions import Now
+from django.db.models.sql import Query
+from django.db.models.sql.compiler import SQLCompiler
+from django.utils import timezone
+
+_process_clock = False
+
+
+class DatabaseNow(Now):
+    """The database's time in the form in which Django stores a datetime there.
+
+    MariaDB's CURRENT_TIMESTAMP is in the session's zone while Django stores UTC; SQLite's 'NOW' is
+    UTC while Django without USE_TZ stores local time. Either would be hours off.
+    """
+
+    def as_mysql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
+    ) -> tuple[str, Any]:
+        name = "UTC_TIMESTAMP" if connection.timezone_name == "UTC" else "CURRENT_TIMESTAMP"
+        return self.as_sql(compiler, connection, template=f"{name}(6)", **extra)
+
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
+    ) -> tuple[str, Any]:
+        zone = ", 'localtime'" if connection.timezone is None else ""
+        template = f"STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW'{zone})"
+        return self.as_sql(compiler, connection, template=template, **extra)
+
+
+class ProcessNow(Value):
+    """The process's time as a parameter of a query."""
+
+    def as_mysql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
+    ) -> tuple[str, Any]:
+        # Without the cast MariaDB takes it for text, in results and in arithmetic.
+        sql, params = self.as_sql(compiler, connection)
+        return f"CAST({sql} AS DATETIME(6))", params
+
+
+def now() -> Expression:
+    """Return the present moment as an expression for queries, filters and updates."""
+    if _process_clock:
+        return ProcessNow(timezone.now(), output_field=DateTimeField())
+    return cast(Expression, DatabaseNow())
+
+
+def read(using: str = DEFAULT_DB_ALIAS) -> datetime:
+    """Ask the database `using` for the present moment (one query; none with the process clock)."""
+    if _process_clock:
+        return timezone.now()
+    connection = connections[using]
+    expression = DatabaseNow()
+    sql, params = Query(None).get_compiler(using).compile(expression)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {sql}", params)
+        value = cursor.fetchone()[0]
+    converters = connection.ops.get_db_converters(expression)
+    for convert in [*converters, *expression.get_db_converters(connection)]:
+        value = convert(value, expression, connection)
+    return cast(datetime, value)
+
+
+@contextmanager
+def use_process_clock() -> Iterator[None]:
+    """Make the engine's time the process's own, so that a test can move it; may be nested."""
+    global _process_clock
+    before, _process_clock = _process_clock, True
+    try:
+        yield
+    finally:
+        _process_clock = before

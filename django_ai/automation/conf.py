@@ -1,0 +1,129 @@
+"""The settings of django_ai: one dict, `DJANGO_AI`, read live, with a default for every key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar, overload
+
+from django.apps import AppConfig
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error
+
+T = TypeVar("T")
+
+
+class Setting(Generic[T]):
+    """One key of `DJANGO_AI`: its default, its types, its smallest value and what it is for."""
+
+    def __init__(self, default: T, *types: type, minimum: float | None = None, doc: str) -> None:
+        self.default = default
+        self.types = types
+        self.minimum = minimum
+        self.doc = doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Setting[T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> Setting[T] | T:
+        if instance is None:
+            return self
+        value: T = _configured().get(self.name, self.default)
+        return value
+
+    def fault(self, value: object) -> str | None:
+        """Say what is wrong with `value`, or None if it may be used."""
+        # bool is an int to isinstance, never to a person who writes settings.
+        if (type(value) is bool and bool not in self.types) or not isinstance(value, self.types):
+            expected = " or ".join(_TYPE_NAMES[kind] for kind in self.types)
+            return f"must be {expected}, not {value!r}"
+        if self.minimum is not None and isinstance(value, (int, float)) and value < self.minimum:
+            return f"must be at least {self.minimum:g}, not {value!r}"
+        return None
+
+
+_TYPE_NAMES: dict[type, str] = {
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    bool: "True or False",
+    type(None): "None",
+}
+
+
+class Settings:
+    """Typed access to `DJANGO_AI`; every attribute is looked up anew, so overrides work."""
+
+    QUEUE = Setting[str | None](
+        None, str, type(None), doc="Celery queue of all tasks; None is Celery's default queue."
+    )
+    LEASE_SECONDS = Setting[float](
+        30,
+        int,
+        float,
+        minimum=1,
+        doc="How long a worker may be silent before its step is taken over.",
+    )
+    RESEND_AFTER_SECONDS = Setting[float](
+        10, int, float, minimum=1, doc="Age at which a message that nobody took is sent again."
+    )
+    TICK_SECONDS = Setting[float](
+        1, int, float, minimum=0.05, doc="How often the beat scheduler looks for what is due."
+    )
+    NEAR_TIMER_SECONDS = Setting[float](
+        60,
+        int,
+        float,
+        minimum=0,
+        doc="Timers nearer than this are also sent to Celery with an ETA.",
+    )
+    MAX_CONTEXT_BYTES = Setting[int](
+        1_048_576, int, minimum=1, doc="Largest size of a run's context as JSON."
+    )
+    BATCH_SIZE = Setting[int](
+        500, int, minimum=1, doc="Rows that one transaction of the scheduler takes."
+    )
+    STEPS_PER_TASK = Setting[int](
+        100, int, minimum=1, doc="Steps one Celery task runs before it hands over to the next."
+    )
+    SECONDS_PER_TASK = Setting[float](
+        10, int, float, minimum=0, doc="Seconds after which a task hands over to the next."
+    )
+
+
+settings = Settings()
+
+
+def known() -> dict[str, Setting[Any]]:
+    """Return every key of `DJANGO_AI` with its declaration, in the order of the documentation."""
+    return {name: item for name, item in vars(Settings).items() if isinstance(item, Setting)}
+
+
+def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Report every key of `DJANGO_AI` that is unknown or has a value of the wrong type.
+
+    Every app of the project registers this check; Django keeps one of them.
+    """
+    given = getattr(django_settings, "DJANGO_AI", {})
+    if not isinstance(given, Mapping):
+        return [Error(f"DJANGO_AI must be a dict, not {given!r}.", id="django_ai.E001")]
+    faults = {key: _fault(key, value) for key, value in given.items()}
+    return [_message(key, fault) for key, fault in faults.items() if fault is not None]
+
+
+def _configured() -> Mapping[str, Any]:
+    given: Mapping[str, Any] = getattr(django_settings, "DJANGO_AI", {})
+    return given
+
+
+def _fault(key: str, value: object) -> str | None:
+    setting = known().get(key)
+    return "is not a setting of django_ai" if setting is None else setting.fault(value)
+
+
+def _message(key: str, fault: str) -> Error:
+    hint = None if key in known() else f"The keys are: {', '.join(known())}."
+    return Error(f"DJANGO_AI[{key!r}] {fault}.", hint=hint, id="django_ai.E002")
