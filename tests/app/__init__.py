@@ -1,0 +1,1 @@
+"""A small application whose models the workflows and events of the suite act on."""

@@ -1,0 +1,8 @@
+"""The application's place in Django."""
+
+from django.apps import AppConfig
+
+
+class TestAppConfig(AppConfig):
+    name = "tests.app"
+    label = "testapp"

@@ -1,0 +1,1 @@
+"""Models of the suite; they have no migrations, so a new one needs nothing but its class."""
