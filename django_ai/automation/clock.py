@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -82,3 +83,17 @@ def use_process_clock() -> Iterator[None]:
         yield
     finally:
         _process_clock = before
+
+
+class Stopwatch:
+    """The database's time between two queries: what it said last, plus what has passed since."""
+
+    def __init__(self, moment: datetime) -> None:
+        self._moment = moment
+        self._started = monotonic()
+
+    def now(self) -> datetime:
+        """Return the present moment without asking the database."""
+        if _process_clock:
+            return timezone.now()
+        return self._moment + timedelta(seconds=monotonic() - self._started)

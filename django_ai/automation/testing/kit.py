@@ -1,0 +1,103 @@
+"""The testing kit: the engine's own claim, commit and scheduler code, driven by the test."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from unittest import mock
+
+import time_machine
+from django.db.models import Min
+from django.test import TestCase
+from django.utils import timezone
+
+from .. import clock
+from ..workflows.models import Suspension
+from ..workflows.runtime import dispatch, rows, scheduler, worker
+
+Message = tuple[str, tuple[Any, ...], float]
+
+_TASKS = {dispatch.EXECUTE: worker.execute, dispatch.WAKE: worker.wake, dispatch.DELIVER: worker.deliver}
+
+# A workflow that is still busy after this many messages goes round in circles.
+MOST_MESSAGES = 100_000
+
+
+class Workflows:
+    """Drives all workflows of a test; get one from the fixture ``workflows`` or ``workflow_testing()``."""
+
+    def __init__(self, traveller: time_machine.Coordinates) -> None:
+        self._traveller = traveller
+        self._queue: deque[Message] = deque()
+
+    def publish(self, task: str, args: tuple[Any, ...], countdown: float = 0, **options: Any) -> None:
+        """Take a message in place of the broker. What has a countdown is the clock's to bring."""
+        if not countdown:
+            self._queue.append((task, args, countdown))
+
+    def drain(self) -> int:
+        """Run all that is due now, children and signals included; return how many messages that took.
+
+        Raises:
+            RuntimeError: a workflow never comes to rest.
+        """
+        handled = 0
+        while True:
+            self._look()
+            if not self._queue:
+                return handled
+            while self._queue:
+                task, args, _ = self._queue.popleft()
+                with _commits():
+                    _TASKS[task](*args)
+                handled += 1
+                if handled > MOST_MESSAGES:
+                    raise RuntimeError(f"Still busy after {MOST_MESSAGES:,} messages; the last was {task}{args}.")
+
+    def advance(self, delta: timedelta) -> None:
+        """Move the clock, of the engine and of ``timezone.now``, and run what falls due on the way, in order.
+
+        Args:
+            delta: by how much; not negative.
+        """
+        if delta < timedelta(0):
+            raise ValueError("Time does not run backwards: advance() takes a positive timedelta.")
+        target = timezone.now() + delta
+        self.drain()
+        while (moment := _next_moment()) is not None and moment <= target:
+            self._traveller.move_to(max(moment, timezone.now()))
+            self.drain()
+        self._traveller.move_to(target)
+        self.drain()
+
+    def _look(self) -> None:
+        # In a TestCase nothing ever commits, so the messages come from where a real scheduler has
+        # them after a crash of the broker: from the rows.
+        with _commits():
+            scheduler.wake_due()
+        with _commits():
+            scheduler.resend_steps(age=timedelta(0))
+            scheduler.resend_deliveries(age=timedelta(0))
+
+
+def _commits() -> Any:
+    # Runs on_commit callbacks inside the transaction that a TestCase wraps around a test.
+    return TestCase.captureOnCommitCallbacks(using=rows.alias(), execute=True)
+
+
+def _next_moment() -> datetime | None:
+    suspensions = Suspension.objects.using(rows.alias())
+    moment: datetime | None = suspensions.aggregate(moment=Min("due_at"))["moment"]
+    return moment
+
+
+@contextmanager
+def workflow_testing() -> Iterator[Workflows]:
+    """Drive workflows by hand inside the block; time stands still unless ``advance`` moves it."""
+    with time_machine.travel(timezone.now(), tick=False) as traveller, clock.use_process_clock():
+        workflows = Workflows(traveller)
+        with mock.patch.object(dispatch, "publisher", workflows.publish):
+            yield workflows

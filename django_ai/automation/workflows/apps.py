@@ -1,0 +1,21 @@
+"""The workflows app: loads the project's workflows and joins Celery's beat."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class WorkflowsConfig(AppConfig):
+    """Registers what the project declares in the ``workflows`` modules of its apps."""
+
+    name = "django_ai.automation.workflows"
+    label = "django_ai_workflows"
+    verbose_name = "Workflows"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import checks, schedule  # noqa: F401
+
+        autodiscover_modules("workflows")
+        schedule.install()

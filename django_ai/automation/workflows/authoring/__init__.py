@@ -1,0 +1,1 @@
+"""Declare: decorated classes become workflow definitions. No I/O."""

@@ -1,0 +1,80 @@
+"""The workflows that this process has imported, by name and version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from ..exceptions import DuplicateWorkflow, UnknownWorkflow
+from ..machine.definition import WorkflowDefinition
+
+# The attribute under which a class keeps its definition.
+DEFINITION_ATTRIBUTE = "__workflow_definition__"
+
+
+class Registry:
+    """Workflow definitions by name; of each name the versions in the order of registration."""
+
+    def __init__(self) -> None:
+        self._versions: dict[str, dict[str, WorkflowDefinition]] = {}
+
+    def register(self, definition: WorkflowDefinition) -> None:
+        """Add a definition. The very same class again (autoreload) replaces it.
+
+        Raises:
+            DuplicateWorkflow: another class has this name and version.
+        """
+        versions = self._versions.setdefault(definition.name, {})
+        known = versions.pop(definition.version, None)
+        if known and _path(known.cls) != _path(definition.cls):
+            versions[known.version] = known
+            raise DuplicateWorkflow(
+                f"Two classes register the workflow {definition.name!r} (version {definition.version!r}):"
+                f" {_path(known.cls)} and {_path(definition.cls)}. Rename one, or give it another version."
+            )
+        versions[definition.version] = definition
+
+    def get(self, name: str, version: str | None = None) -> WorkflowDefinition | None:
+        """Return a definition: of this version where it is registered, else the latest, else None."""
+        versions = self._versions.get(name)
+        if not versions:
+            return None
+        if version in versions:
+            return versions[version]
+        return list(versions.values())[-1]
+
+    def find(self, workflow: str | type, version: str | None = None) -> WorkflowDefinition:
+        """Return the definition of a workflow given as class or name. Raises UnknownWorkflow."""
+        if isinstance(workflow, type):
+            definition = workflow.__dict__.get(DEFINITION_ATTRIBUTE)
+            if definition is None:
+                raise UnknownWorkflow(f"{workflow.__name__} is no workflow: decorate it with @workflow(name).")
+            return definition
+        found = self.get(workflow, version)
+        if found is None:
+            raise UnknownWorkflow(self._unknown(workflow))
+        return found
+
+    def _unknown(self, name: str) -> str:
+        close = get_close_matches(name, self._versions, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else "Is its module imported (workflows.py of an app)?"
+        return f"No workflow {name!r} is registered. {hint}"
+
+    def __iter__(self) -> Iterator[WorkflowDefinition]:
+        for versions in self._versions.values():
+            yield from versions.values()
+
+    def remove(self, definition: WorkflowDefinition) -> None:
+        """Forget a definition, as tests do that declare their own."""
+        versions = self._versions.get(definition.name, {})
+        if versions.get(definition.version) is definition:
+            del versions[definition.version]
+        if not versions:
+            self._versions.pop(definition.name, None)
+
+
+def _path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+registry = Registry()

@@ -1,0 +1,97 @@
+"""The @step decorator, and how the steps of a class are read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ..exceptions import DeclarationError
+from ..machine.commands import ENTRY_ATTRIBUTE
+from ..machine.definition import Retry, StepDefinition
+from ..metadata import StepDisplayMetadata
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# The attributes under which decorators leave their options on a step's function.
+STEP_ATTRIBUTE = "__workflow_step__"
+ACTION_ATTRIBUTE = "__workflow_action__"
+
+
+@dataclass(frozen=True, slots=True)
+class StepOptions:
+    """The arguments of @step."""
+
+    start: bool
+    retry: Retry | None
+    queue: str | None
+    atomic: bool
+    display: StepDisplayMetadata | None
+
+
+def step(
+    *,
+    start: bool = False,
+    retry: Retry | None = None,
+    queue: str | None = None,
+    atomic: bool = True,
+    display: StepDisplayMetadata | None = None,
+) -> Callable[[Function], Function]:
+    """Make a method a step of its workflow.
+
+    Args:
+        start: the run begins here; exactly one step of a workflow has it.
+        retry: overrides the workflow's ``default_retry``.
+        queue: the Celery queue whose workers run it; by default the workflow's, then the project's.
+        atomic: run the step in one database transaction together with the run's move to the next
+            step, so that what it writes happens exactly once. False for long calls to the outside.
+        display: how the step is shown to a person.
+    """
+    if callable(start):
+        raise DeclarationError(f"Write @step() with parentheses above {start.__name__}.")
+    options = StepOptions(start, retry, queue, atomic, display)
+
+    def decorate(function: Function) -> Function:
+        setattr(function, STEP_ATTRIBUTE, options)
+        return function
+
+    return decorate
+
+
+def read_steps(cls: type) -> dict[str, StepDefinition]:
+    """Return the steps of a class, inherited ones first, in the order of the class bodies."""
+    names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
+    found = {name: getattr(cls, name) for name in names if name.isidentifier()}
+    return {
+        name: _definition(cls, name, function)
+        for name, function in found.items()
+        if _is_decorated(cls, name, function)
+    }
+
+
+def _is_decorated(cls: type, name: str, function: Any) -> bool:
+    if hasattr(function, STEP_ATTRIBUTE):
+        return True
+    for attribute, decorator in ((ENTRY_ATTRIBUTE, "wait"), (ACTION_ATTRIBUTE, "statezero_action")):
+        if inspect.isfunction(function) and hasattr(function, attribute):
+            raise DeclarationError(f"{cls.__name__}.{name} has @{decorator} but no @step(): add it.")
+    return False
+
+
+def _definition(cls: type, name: str, function: Callable[..., Any]) -> StepDefinition:
+    if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
+        raise DeclarationError(f"{cls.__name__}.{name}: a step is a plain method, not {function!r}.")
+    options: StepOptions = getattr(function, STEP_ATTRIBUTE)
+    return StepDefinition(
+        name=name,
+        function=function,
+        start=options.start,
+        retry=options.retry,
+        queue=options.queue,
+        atomic=options.atomic,
+        display=options.display,
+        entry=getattr(function, ENTRY_ATTRIBUTE, None),
+        action=getattr(function, ACTION_ATTRIBUTE, None),
+        parameters=frozenset(list(inspect.signature(function).parameters)[1:]),
+    )

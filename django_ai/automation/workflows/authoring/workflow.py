@@ -1,0 +1,74 @@
+"""The @workflow decorator: a class becomes a registered WorkflowDefinition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from ..exceptions import ContextMissing, DeclarationError
+from ..machine.definition import Retry, WorkflowDefinition
+from .registry import DEFINITION_ATTRIBUTE, registry
+from .steps import read_steps
+
+WorkflowClass = TypeVar("WorkflowClass", bound=type)
+
+
+class EmptyContext(BaseModel):
+    """The context of a workflow that declares none."""
+
+
+def workflow(
+    name: str,
+    *,
+    version: str = "1",
+    default_retry: Retry | None = None,
+    queue: str | None = None,
+) -> Callable[[WorkflowClass], WorkflowClass]:
+    """Register a class as a workflow.
+
+    Args:
+        name: what ``engine.start`` starts it by; unique in the project.
+        version: several versions of one name may be registered side by side; a new run starts with
+            the one registered last, and a run stays on the version that it started with.
+        default_retry: for the steps that have no ``retry`` of their own.
+        queue: the Celery queue of its steps; by default ``DJANGO_AI["QUEUE"]``.
+
+    Raises:
+        DeclarationError: the class is declared wrongly.
+    """
+    if not isinstance(name, str) or not name:
+        raise DeclarationError(f'Write @workflow("a_name"), not @workflow({name!r}).')
+
+    def decorate(cls: WorkflowClass) -> WorkflowClass:
+        declare(cls, name=name, version=version, retry=default_retry, queue=queue)
+        return cls
+
+    return decorate
+
+
+def declare(cls: type, *, name: str, **options: Any) -> WorkflowDefinition:
+    """Read a class, register its definition and return it."""
+    definition = WorkflowDefinition(
+        name=name, cls=cls, context_class=_context_class(cls), steps=read_steps(cls), **options
+    )
+    starts = [step.name for step in definition.steps.values() if step.start]
+    if len(starts) > 1:
+        raise DeclarationError(
+            f"Workflow {name!r} ({cls.__name__}) has several start steps: {', '.join(starts)}. Keep one."
+        )
+    registry.register(definition)
+    setattr(cls, DEFINITION_ATTRIBUTE, definition)
+    return definition
+
+
+def _context_class(cls: type) -> type[BaseModel]:
+    context = getattr(cls, "Context", None)
+    if context is None:
+        if hasattr(cls, "create_context"):
+            raise ContextMissing(f"{cls.__name__} defines create_context and must define a Context class.")
+        return EmptyContext
+    if not (isinstance(context, type) and issubclass(context, BaseModel)):
+        raise DeclarationError(f"{cls.__name__}.Context must be a pydantic BaseModel, not {context!r}.")
+    return context

@@ -1,0 +1,27 @@
+"""The public names of django_ai.automation.workflows."""
+
+from .authoring.commands import complete, fail, goto, run_subflow, sleep, wait, wait_for_event
+from .authoring.current import get_context
+from .authoring.steps import step
+from .authoring.subflow import SubflowResult
+from .authoring.workflow import workflow
+from .machine.definition import Retry
+from .machine.statuses import WorkflowStatus
+from .runtime.engine import engine
+
+__all__ = [
+    "Retry",
+    "SubflowResult",
+    "WorkflowStatus",
+    "complete",
+    "engine",
+    "fail",
+    "get_context",
+    "goto",
+    "run_subflow",
+    "sleep",
+    "step",
+    "wait",
+    "wait_for_event",
+    "workflow",
+]

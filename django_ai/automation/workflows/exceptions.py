@@ -1,0 +1,108 @@
+"""The faults a caller can act on: one family, each class saying in its docstring what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class WorkflowError(Exception):
+    """A workflow could not do what was asked of it."""
+
+    # Whether a step that raises this may succeed when it runs again. Faults of the code do not heal.
+    retryable = False
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__ or "")
+
+
+class DeclarationError(WorkflowError):
+    """A workflow class is declared wrongly."""
+
+
+class DuplicateWorkflow(DeclarationError):
+    """Two different classes register one workflow name and version."""
+
+
+class ContextMissing(DeclarationError, ValueError):
+    """A workflow that defines create_context must define a Context class."""
+
+
+class UnknownWorkflow(WorkflowError, LookupError):
+    """No workflow is registered under this name."""
+
+
+class UnknownStep(WorkflowError, LookupError):
+    """The workflow has no step of this name."""
+
+
+class NoStartStep(WorkflowError):
+    """The workflow cannot start: none of its steps is declared with @step(start=True)."""
+
+
+class ContextInvalid(WorkflowError, ValueError):
+    """The data does not fit the workflow's Context."""
+
+
+class ContextTooLarge(ContextInvalid):
+    """The context is larger than DJANGO_AI["MAX_CONTEXT_BYTES"] allows."""
+
+
+class InvalidCommand(WorkflowError, ValueError):
+    """A command has arguments that make no sense, such as a negative sleep."""
+
+
+class NotACommand(WorkflowError, TypeError):
+    """A step must return goto(), sleep(), wait(), run_subflow(), complete() or fail()."""
+
+
+class OutsideStep(WorkflowError, RuntimeError):
+    """get_context() was called outside of a running step."""
+
+
+class IllegalMove(WorkflowError):
+    """The run's status does not allow this."""
+
+
+class WaitTimedOut(WorkflowError):
+    """What the run waited for did not come in time."""
+
+
+class WorkerLost(WorkflowError):
+    """The worker that ran this step disappeared before the step ended."""
+
+    retryable = True
+
+
+class StaleClaim(WorkflowError):
+    """The run moved on while this step ran, so its result was discarded."""
+
+
+class SignalRejected(WorkflowError, ValueError):
+    """A signal's payload does not fit the Context of a run that waits for it.
+
+    ``rejections`` holds one ``(run_id, reason)`` for each run that was not resumed;
+    ``accepted`` counts the runs that the signal was handed to all the same.
+    """
+
+    def __init__(
+        self, message: str | None = None, *, rejections: Sequence[tuple[int, str]] = (), accepted: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.rejections = list(rejections)
+        self.accepted = accepted
+
+
+def describe(error: BaseException) -> str:
+    """Return the one line by which history and admin name an exception."""
+    text = str(error).strip()
+    if isinstance(error, WorkflowError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def pydantic_reasons(errors: Sequence[Any]) -> str:
+    """Return pydantic's error details as ``field: reason`` joined by semicolons."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in detail['loc']) or 'context'}: {detail['msg']}" for detail in errors
+    )

@@ -1,0 +1,201 @@
+"""The decision: (definition, run, what happened, now) → Transition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from ..exceptions import ContextInvalid, IllegalMove, WaitTimedOut, describe
+from .commands import CLOCKS, WaitKind
+from .context import merge
+from .definition import Retry, WorkflowDefinition
+from .enter import enter
+from .happenings import Answered, Cancelled, Due, Happening, Raised, Retried, Returned, Started
+from .obey import obey
+from .state import Failure, RunState, StepRecord, Suspension, Transition
+from .statuses import CANCELLED, COMPLETED, FAILED, MOVES, RUNNING, SUSPENDED
+
+
+def begin(definition: WorkflowDefinition, context: Any, now: datetime) -> Transition:
+    """Return the Transition that starts a run. Raises NoStartStep."""
+    nowhere = RunState(status=RUNNING, step="", sequence=0, attempt=0, progress=0.0, context=context)
+    return _checked(None, Started(), enter(definition, nowhere, definition.start.name, now))
+
+
+def decide(
+    definition: WorkflowDefinition | None, state: RunState, happening: Happening, now: datetime
+) -> Transition:
+    """Return how ``state`` moves when ``happening`` happens at ``now``.
+
+    A run whose workflow is not registered (``definition`` None) can still fail, wake and be cancelled.
+    Raises IllegalMove where the run's status does not allow it, ContextInvalid where data does not
+    fit, and NotACommand, UnknownStep or InvalidCommand where a step returned something wrong.
+    """
+    if (state.status, type(happening)) not in MOVES:
+        raise IllegalMove(f"A run that is {state.status} cannot be {type(happening).__name__.lower()}.")
+    handler: Callable[..., Transition] = _HANDLERS[type(happening)]
+    return _checked(state, happening, handler(definition, state, happening, now))
+
+
+def _checked(state: RunState | None, happening: Happening, transition: Transition) -> Transition:
+    if transition.status not in MOVES[state and state.status, type(happening)]:
+        raise IllegalMove(f"{type(happening).__name__} must not make a run {transition.status}.")
+    return transition
+
+
+def _returned(
+    definition: WorkflowDefinition, state: RunState, happening: Returned, now: datetime
+) -> Transition:
+    waits_for = state.suspension.kind if state.suspension else None
+    if state.status is SUSPENDED and waits_for is not WaitKind.FORM:
+        raise IllegalMove(f"The run waits for {waits_for}, not for a form.")
+    return obey(definition, replace(state, context=happening.context), happening.value, now)
+
+
+def _raised(
+    definition: WorkflowDefinition | None, state: RunState, happening: Raised, now: datetime
+) -> Transition:
+    policy = _policy(definition, state.step)
+    error = describe(happening.error)
+    failure = Failure(attempt=state.attempt, error=error, traceback=happening.traceback, at=now)
+    failures = (*state.failures, failure)
+    if not policy.allows(happening.error, state.attempt):
+        return failed(state, error, failures)
+    pause = policy.delay(state.attempt, happening.chance)
+    backoff = Suspension(kind=WaitKind.RETRY, due_at=now + pause, resumes_body=True, created_at=now)
+    return Transition(
+        status=SUSPENDED if pause else RUNNING,
+        suspension=backoff if pause else None,
+        step=state.step,
+        sequence=state.sequence,
+        attempt=state.attempt,
+        progress=state.progress,
+        inputs=state.inputs,
+        failures=failures,
+        error=error,
+    )
+
+
+def failed(state: RunState, error: str, failures: tuple[Failure, ...] = ()) -> Transition:
+    """Return the Transition that ends a run as failed at its current step."""
+    return Transition(
+        status=FAILED,
+        step=state.step,
+        sequence=state.sequence + 1,
+        attempt=state.attempt,
+        progress=state.progress,
+        inputs=state.inputs,
+        error=error,
+        record=StepRecord(
+            step=state.step, status=FAILED, attempts=state.attempt, error=error, failures=failures
+        ),
+    )
+
+
+def _due(
+    definition: WorkflowDefinition | None, state: RunState, happening: Due, now: datetime
+) -> Transition:
+    wait = _suspension(state)
+    if wait.due_at is None or wait.due_at > now:
+        raise IllegalMove("The run's time has not come yet.")
+    if wait.kind in CLOCKS:
+        return _resumed(definition, state, wait, now)
+    if wait.on_timeout is not None:
+        onward = enter(definition, state, wait.on_timeout, now)
+    else:
+        onward = failed(replace(state, attempt=0), describe(WaitTimedOut(_overdue(wait))))
+    return replace(onward, gives_up_child=wait.kind is WaitKind.CHILD)
+
+
+def _answered(
+    definition: WorkflowDefinition, state: RunState, happening: Answered, now: datetime
+) -> Transition:
+    wait = _suspension(state)
+    if wait.kind in CLOCKS or wait.kind is WaitKind.FORM:
+        raise IllegalMove(f"A run that waits for a {wait.kind} takes no answer.")
+    if state.context is None:
+        raise ContextInvalid
+    context = merge(state.context, happening.payload)
+    answered = replace(state, context=context, inputs=happening.inputs)
+    changed = None if context is state.context else context
+    return replace(_resumed(definition, answered, wait, now), context=changed, inputs=happening.inputs)
+
+
+def _resumed(
+    definition: WorkflowDefinition | None, state: RunState, wait: Suspension, now: datetime
+) -> Transition:
+    if wait.resumes_body:
+        again = wait.kind is WaitKind.RETRY
+        return Transition(
+            status=RUNNING,
+            step=state.step,
+            # A back-off continues the same visit: its fence moves by the attempt alone, which must
+            # not start again, or a step that always fails would never fail for good.
+            sequence=state.sequence if again else state.sequence + 1,
+            attempt=state.attempt if again else 0,
+            progress=state.progress,
+            inputs=state.inputs,
+            failures=state.failures if again else (),
+        )
+    if wait.then is None:
+        return Transition(
+            status=COMPLETED, step=state.step, sequence=state.sequence + 1, progress=1.0
+        )
+    return enter(definition, state, wait.then, now)
+
+
+def _cancelled(
+    definition: WorkflowDefinition | None, state: RunState, happening: Cancelled, now: datetime
+) -> Transition:
+    return Transition(
+        status=CANCELLED,
+        step=state.step,
+        sequence=state.sequence + 1,
+        progress=state.progress,
+        error=happening.reason,
+        gives_up_child=state.suspension is not None and state.suspension.kind is WaitKind.CHILD,
+    )
+
+
+def _retried(
+    definition: WorkflowDefinition | None, state: RunState, happening: Retried, now: datetime
+) -> Transition:
+    if not state.attempt:  # what failed was a wait, not the step's body: wait again
+        return enter(definition, state, state.step, now)
+    return Transition(
+        status=RUNNING,
+        step=state.step,
+        sequence=state.sequence + 1,
+        progress=state.progress,
+        inputs=state.inputs,
+    )
+
+
+_HANDLERS: dict[type[Happening], Callable[..., Transition]] = {
+    Returned: _returned,
+    Raised: _raised,
+    Answered: _answered,
+    Due: _due,
+    Cancelled: _cancelled,
+    Retried: _retried,
+}
+
+
+def _suspension(state: RunState) -> Suspension:
+    if state.suspension is None:
+        raise IllegalMove("The run is suspended without waiting for anything.")
+    return state.suspension
+
+
+def _policy(definition: WorkflowDefinition | None, step: str) -> Retry:
+    if definition is None:
+        return Retry()
+    return definition.retry_of(definition.steps[step]) if step in definition.steps else Retry()
+
+
+def _overdue(wait: Suspension) -> str:
+    what = f"{wait.kind} {wait.name!r}" if wait.name else f"a {wait.kind}"
+    waited = f" within {wait.due_at - wait.created_at}" if wait.due_at and wait.created_at else " in time"
+    return f"Timed out: {what} did not come{waited}, and the wait names no on_timeout step."

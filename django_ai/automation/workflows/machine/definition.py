@@ -1,0 +1,121 @@
+"""What a workflow is made of, as the machine sees it: plain data that authoring reads off a class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..exceptions import InvalidCommand, NoStartStep, UnknownStep, WorkflowError
+from ..metadata import StepDisplayMetadata
+from .commands import Wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How often, and after which pauses, a failing step runs again.
+
+    Args:
+        max_attempts: how often the step runs at most, the first time included; at least 1.
+        base_delay: the pause after the first failure.
+        max_delay: the longest pause.
+        backoff_factor: by how much each pause is longer than the one before.
+        jitter: the part of each pause, 0 to 1, that is left to chance, so that many runs which
+            failed together do not come back together. 0 means exact pauses.
+        non_retryable: exception types after which the step is not run again.
+    """
+
+    max_attempts: int = 3
+    base_delay: timedelta = timedelta(seconds=1)
+    max_delay: timedelta = timedelta(minutes=5)
+    backoff_factor: float = 2.0
+    jitter: float = 0.0
+    non_retryable: tuple[type[Exception], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise InvalidCommand(f"Retry(max_attempts={self.max_attempts}) must be at least 1.")
+        if self.base_delay < timedelta(0) or self.max_delay < timedelta(0):
+            raise InvalidCommand("The delays of a Retry must not be negative.")
+        if self.backoff_factor < 1:
+            raise InvalidCommand(f"Retry(backoff_factor={self.backoff_factor}) must be at least 1.")
+        if not 0 <= self.jitter <= 1:
+            raise InvalidCommand(f"Retry(jitter={self.jitter}) must lie between 0 and 1.")
+
+    def allows(self, error: Exception, attempt: int) -> bool:
+        """Say whether the step may run again after ``attempt`` attempts ended with ``error``."""
+        if isinstance(error, WorkflowError) and not error.retryable:
+            return False
+        return attempt < self.max_attempts and not isinstance(error, tuple(self.non_retryable))
+
+    def delay(self, attempt: int, chance: float = 0.0) -> timedelta:
+        """Return the pause after attempt number ``attempt`` (from 1) failed."""
+        longest = self.max_delay.total_seconds()
+        try:
+            seconds = self.base_delay.total_seconds() * self.backoff_factor ** (attempt - 1)
+        except OverflowError:
+            seconds = longest
+        return timedelta(seconds=min(seconds, longest) * (1 - self.jitter * chance))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDefinition:
+    """One step of a workflow."""
+
+    name: str
+    function: Callable[..., Any]
+    start: bool = False
+    retry: Retry | None = None
+    queue: str | None = None
+    atomic: bool = True
+    display: StepDisplayMetadata | None = None
+    entry: Wait | None = None
+    action: Any = None
+    parameters: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowDefinition:
+    """A workflow class, read once when it is declared. ``steps`` keep the order of the class body."""
+
+    name: str
+    version: str
+    cls: type
+    context_class: type[BaseModel]
+    steps: Mapping[str, StepDefinition]
+    retry: Retry | None = None
+    queue: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def start(self) -> StepDefinition:
+        """The first step. Raises NoStartStep where none is declared."""
+        for step in self.steps.values():
+            if step.start:
+                return step
+        raise NoStartStep(
+            f"Workflow {self.name!r} cannot start: declare one step of {self.cls.__name__} with @step(start=True)."
+        )
+
+    def step(self, name: str) -> StepDefinition:
+        """Return a step by its name. Raises UnknownStep."""
+        try:
+            return self.steps[name]
+        except KeyError:
+            close = get_close_matches(name, self.steps, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(self.steps) or 'none'}."
+            raise UnknownStep(f"Workflow {self.name!r} has no step {name!r}. {hint}") from None
+
+    def step_after(self, name: str, skipping: str | None) -> str | None:
+        """Return the name of the next step in the order of the class, or None after the last."""
+        names = list(self.steps)
+        following = names[names.index(name) + 1 :]
+        return next((candidate for candidate in following if candidate != skipping), None)
+
+    def retry_of(self, step: StepDefinition) -> Retry:
+        """Return the policy that holds for a step: its own, else the workflow's, else the default."""
+        return step.retry or self.retry or Retry()

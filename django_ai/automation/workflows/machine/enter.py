@@ -1,0 +1,84 @@
+"""Entering a step: it runs at once, or first waits for what it declares."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..exceptions import InvalidCommand
+from .commands import Wait, WaitKind
+from .definition import StepDefinition, WorkflowDefinition
+from .state import RunState, Suspension, Transition
+from .statuses import RUNNING, SUSPENDED
+
+
+def enter(
+    definition: WorkflowDefinition | None, state: RunState, name: str, now: datetime, **changes: Any
+) -> Transition:
+    """Return the Transition by which the run enters the step ``name``.
+
+    ``changes`` are further fields of the Transition. Without a definition, or with a step that the
+    code no longer has, the run asks for a worker, which will say what is missing.
+    """
+    step = definition.steps.get(name) if definition else None
+    suspension = _entry(step, state.context, now) if step else None
+    changes.setdefault("progress", state.progress)
+    # A step that comes back to itself keeps its arguments, such as a child's result.
+    changes.setdefault("inputs", state.inputs if name == state.step or not state.step else {})
+    return Transition(
+        status=SUSPENDED if suspension else RUNNING,
+        step=name,
+        sequence=state.sequence + 1,
+        suspension=suspension,
+        **changes,
+    )
+
+
+def _entry(step: StepDefinition, context: BaseModel | None, now: datetime) -> Suspension | None:
+    if step.action is not None:
+        return Suspension(kind=WaitKind.FORM, name=step.name, resumes_body=True, created_at=now)
+    if step.entry is None or context is None:
+        return None
+    return suspension_of(step.entry, context, now, resumes_body=True)
+
+
+def suspension_of(
+    wait: Wait, context: BaseModel, now: datetime, *, then: str | None = None, resumes_body: bool = False
+) -> Suspension:
+    """Return the Suspension that a wait makes for a run with this context."""
+    return Suspension(
+        kind=wait.kind,
+        name=wait.name,
+        correlation=_correlation(wait, context),
+        due_at=moment(now, wait.timeout),
+        since=wait.since if isinstance(wait.since, datetime) else moment(now, wait.since, back=True),
+        then=then,
+        on_timeout=wait.on_timeout,
+        resumes_body=resumes_body,
+        created_at=now,
+        display=wait.display,
+    )
+
+
+def moment(now: datetime, delay: timedelta | None, *, back: bool = False) -> datetime | None:
+    """Return ``now`` moved by ``delay``. Raises InvalidCommand past the end of the calendar."""
+    if delay is None:
+        return None
+    try:
+        return now - delay if back else now + delay
+    except OverflowError:
+        raise InvalidCommand(f"{delay} from now is past the end of the calendar.") from None
+
+
+def _correlation(wait: Wait, context: BaseModel) -> str | None:
+    if wait.correlate is None:
+        return None
+    try:
+        return wait.correlate.format_map(dict(context))
+    except (KeyError, AttributeError, IndexError, ValueError) as error:
+        raise InvalidCommand(
+            f"correlate={wait.correlate!r} of the wait for {wait.name!r} cannot be filled in from"
+            f" the context: {type(error).__name__}: {error}"
+        ) from error

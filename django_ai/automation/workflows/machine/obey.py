@@ -1,0 +1,133 @@
+"""What each command does to the run whose step returned it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ..exceptions import ContextInvalid, NotACommand
+from .commands import Complete, Fail, Goto, RunSubflow, Sleep, Wait, WaitKind
+from .context import merge
+from .definition import WorkflowDefinition
+from .enter import enter, moment, suspension_of
+from .state import ChildStart, RunState, StepRecord, Suspension, Transition
+from .statuses import COMPLETED, FAILED, SUSPENDED, WorkflowStatus
+
+
+def obey(definition: WorkflowDefinition, state: RunState, command: object, now: datetime) -> Transition:
+    """Return the Transition that ``command`` asks for. ``state.context`` is as the step left it."""
+    if state.context is None:
+        raise ContextInvalid
+    match command:
+        case Goto(step, progress):
+            return enter(
+                definition,
+                state,
+                definition.step(step).name,
+                now,
+                progress=_progress(state, progress),
+                context=state.context,
+                record=_record(state, COMPLETED),
+            )
+        case Sleep():
+            return _sleep(definition, state, command, now)
+        case Wait():
+            _check_targets(definition, command.then, command.on_timeout)
+            then = command.then or definition.step_after(state.step, skipping=command.on_timeout)
+            suspension = suspension_of(command, state.context, now, then=then)
+            return _suspend(state, suspension, command.progress)
+        case RunSubflow():
+            return _run_subflow(definition, state, command, now)
+        case Complete(fields, display):
+            return _end(state, COMPLETED, progress=1.0, fields=fields, completion_display=display)
+        case Fail(reason):
+            return _end(state, FAILED, error=reason, attempt=state.attempt, inputs=state.inputs)
+    raise NotACommand(
+        f"Step {state.step!r} of workflow {definition.name!r} returned {command!r}; a step must return"
+        " goto(), sleep(), wait(), wait_for_event(), run_subflow(), complete() or fail()."
+    )
+
+
+def _sleep(definition: WorkflowDefinition, state: RunState, command: Sleep, now: datetime) -> Transition:
+    _check_targets(definition, command.then)
+    suspension = Suspension(
+        kind=WaitKind.TIMER,
+        due_at=command.until or moment(now, command.delay),
+        then=command.then or state.step,
+        created_at=now,
+        display=command.display,
+    )
+    return _suspend(state, suspension, command.progress, inputs=state.inputs)
+
+
+def _run_subflow(
+    definition: WorkflowDefinition, state: RunState, command: RunSubflow, now: datetime
+) -> Transition:
+    _check_targets(definition, command.on_complete, command.on_timeout)
+    suspension = Suspension(
+        kind=WaitKind.CHILD,
+        name=command.workflow,
+        due_at=moment(now, command.timeout),
+        then=command.on_complete,
+        on_timeout=command.on_timeout,
+        created_at=now,
+        display=command.display,
+    )
+    child = ChildStart(workflow=command.workflow, version=command.version, context=command.context)
+    return _suspend(state, suspension, command.progress, child=child)
+
+
+def _suspend(
+    state: RunState, suspension: Suspension, progress: float | None, **changes: Any
+) -> Transition:
+    return Transition(
+        status=SUSPENDED,
+        step=state.step,
+        sequence=state.sequence + 1,
+        progress=_progress(state, progress),
+        context=state.context,
+        suspension=suspension,
+        **changes,
+    )
+
+
+def _end(
+    state: RunState,
+    status: WorkflowStatus,
+    *,
+    error: str = "",
+    progress: float | None = None,
+    fields: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Transition:
+    assert state.context is not None
+    return Transition(
+        status=status,
+        step=state.step,
+        sequence=state.sequence + 1,
+        progress=_progress(state, progress),
+        context=merge(state.context, fields or {}),
+        error=error,
+        record=_record(state, status, error),
+        **changes,
+    )
+
+
+def _record(state: RunState, status: WorkflowStatus, error: str = "") -> StepRecord:
+    return StepRecord(
+        step=state.step, status=status, attempts=state.attempt, error=error, failures=state.failures
+    )
+
+
+def _check_targets(definition: WorkflowDefinition, *names: str | None) -> None:
+    for name in names:
+        if name is not None:
+            definition.step(name)
+
+
+def _progress(state: RunState, progress: float | None) -> float:
+    if progress is None or math.isnan(progress):
+        return state.progress
+    return min(1.0, max(0.0, float(progress)))

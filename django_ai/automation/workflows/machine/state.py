@@ -1,0 +1,106 @@
+"""A run as the machine sees it, and the Transition that the machine answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from .commands import WaitKind
+from .statuses import WorkflowStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A failed attempt of a step."""
+
+    attempt: int
+    error: str
+    traceback: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspension:
+    """What a run waits for.
+
+    ``due_at`` is when a timer wakes or any other wait times out (None: never). When the wait ends
+    well the run goes on with ``then`` (None: it completes); with ``resumes_body`` the body of the
+    current step runs instead, as after an entry wait or a back-off.
+    """
+
+    kind: WaitKind
+    name: str = ""
+    correlation: str | None = None
+    due_at: datetime | None = None
+    since: datetime | None = None
+    then: str | None = None
+    on_timeout: str | None = None
+    resumes_body: bool = False
+    created_at: datetime | None = None
+    display: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """What the machine needs to know of a run.
+
+    ``context`` is as it was last committed, or None where it no longer fits the Context class.
+    """
+
+    status: WorkflowStatus
+    step: str
+    sequence: int
+    attempt: int
+    progress: float
+    context: BaseModel | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+    suspension: Suspension | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """The row of history that a step's visit leaves when it has ended."""
+
+    step: str
+    status: WorkflowStatus
+    attempts: int
+    error: str = ""
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildStart:
+    """A child run to start together with the transition."""
+
+    workflow: str
+    version: str
+    context: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """How a run moves: all that the commit writes, and nothing that it leaves as it was.
+
+    ``context`` None means unchanged. A run that is RUNNING with attempt 0 wants a worker for the
+    body of ``step``; ``(sequence, attempt)`` is its new fence.
+    """
+
+    status: WorkflowStatus
+    step: str
+    sequence: int
+    attempt: int = 0
+    progress: float
+    context: BaseModel | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+    error: str = ""
+    suspension: Suspension | None = None
+    record: StepRecord | None = None
+    child: ChildStart | None = None
+    gives_up_child: bool = False
+    completion_display: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,50 @@
+"""A run's statuses, and the one table of the moves between them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from .happenings import Answered, Cancelled, Due, Happening, Raised, Retried, Returned, Started
+
+
+class WorkflowStatus(StrEnum):
+    """Where a run stands. ``running`` means that it has a worker or wants one."""
+
+    RUNNING = "running"
+    SUSPENDED = "suspended"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def label(self) -> str:
+        """The status as a heading for people."""
+        return self.value.capitalize()
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a run in this status has ended."""
+        return self in FINAL
+
+
+RUNNING = WorkflowStatus.RUNNING
+SUSPENDED = WorkflowStatus.SUSPENDED
+COMPLETED = WorkflowStatus.COMPLETED
+FAILED = WorkflowStatus.FAILED
+CANCELLED = WorkflowStatus.CANCELLED
+
+FINAL = frozenset({COMPLETED, FAILED, CANCELLED})
+
+# (status before, what happened) → the statuses that may follow. None: the run does not exist yet.
+# The diagram in the docs is drawn from this table.
+MOVES: dict[tuple[WorkflowStatus | None, type[Happening]], frozenset[WorkflowStatus]] = {
+    (None, Started): frozenset({RUNNING, SUSPENDED}),
+    (RUNNING, Returned): frozenset({RUNNING, SUSPENDED, COMPLETED, FAILED}),
+    (RUNNING, Raised): frozenset({RUNNING, SUSPENDED, FAILED}),
+    (RUNNING, Cancelled): frozenset({CANCELLED}),
+    (SUSPENDED, Answered): frozenset({RUNNING, SUSPENDED, COMPLETED}),
+    (SUSPENDED, Due): frozenset({RUNNING, SUSPENDED, COMPLETED, FAILED}),
+    (SUSPENDED, Returned): frozenset({RUNNING, SUSPENDED, COMPLETED, FAILED}),
+    (SUSPENDED, Cancelled): frozenset({CANCELLED}),
+    (FAILED, Retried): frozenset({RUNNING, SUSPENDED}),
+}

@@ -1,0 +1,213 @@
+"""A run and what belongs to it, as rows: its history, what it waits for, what was sent to it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+
+from . import display
+from .machine.commands import WaitKind
+from .machine.statuses import FINAL, WorkflowStatus
+
+STATUS_CHOICES = [(status.value, status.label) for status in WorkflowStatus]
+KIND_CHOICES = [(kind.value, kind.value) for kind in WaitKind]
+
+
+class WorkflowRunQuerySet(models.QuerySet["WorkflowRun"]):
+    """Verbs over runs."""
+
+    def active(self) -> WorkflowRunQuerySet:
+        """Runs that have not ended."""
+        return self.exclude(status__in=FINAL)
+
+    def wanting_worker(self) -> WorkflowRunQuerySet:
+        """Runs whose next step waits for a worker or has one."""
+        return self.filter(status=WorkflowStatus.RUNNING)
+
+
+class WorkflowRun(models.Model):
+    """One run of a workflow: where it stands and the context it carries.
+
+    A running row is its own outbox: ``lease_until`` says until when a worker owns the step, and
+    ``dispatched_at`` when its message was last sent. No index covers a column that changes in every
+    step, so that PostgreSQL updates the row in place (HOT).
+    """
+
+    name = models.CharField(max_length=200)
+    version = models.CharField(max_length=50, default="1")
+    status = models.CharField(max_length=10, choices=STATUS_CHOICES, default=WorkflowStatus.RUNNING)
+    current_step = models.CharField(max_length=200, blank=True)
+    sequence = models.PositiveIntegerField(default=0, help_text="Number of the run's moves: the fence.")
+    attempt = models.PositiveIntegerField(default=0, help_text="Attempts of the current step.")
+    progress = models.FloatField(default=0.0)
+    data = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    inputs = models.JSONField(default=dict, blank=True, help_text="Arguments of the current step.")
+    failures = models.JSONField(default=list, blank=True, help_text="Failed attempts of the current step.")
+    error = models.TextField(blank=True)
+    completion_display = models.JSONField(default=dict, blank=True)
+
+    parent_run = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="child_runs"
+    )
+    active_subworkflow_run_id = models.BigIntegerField(null=True, blank=True)
+    triggered_by_event_id = models.BigIntegerField(null=True, blank=True)
+
+    lease_until = models.DateTimeField(null=True, blank=True)
+    dispatched_at = models.DateTimeField(null=True, blank=True)
+    visit_started_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = WorkflowRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "workflow run"
+        indexes = [
+            models.Index(fields=["status", "id"], name="workflow_run_status"),
+            models.Index(fields=["name", "id"], name="workflow_run_name"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["triggered_by_event_id", "name"], name="workflow_run_once_per_event"
+            ),
+            models.CheckConstraint(
+                condition=Q(progress__gte=0, progress__lte=1), name="workflow_run_progress"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=[status.value for status in WorkflowStatus]),
+                name="workflow_run_known_status",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} #{self.pk}"
+
+    @property
+    def waits_for(self) -> Suspension | None:
+        """What the run waits for, or None."""
+        if self.status != WorkflowStatus.SUSPENDED:
+            return None
+        return getattr(self, "suspension", None)
+
+    @property
+    def wake_at(self) -> datetime | None:
+        """When the run wakes by itself or its wait times out."""
+        return self.waits_for.due_at if self.waits_for else None
+
+    @property
+    def waiting_signal(self) -> str:
+        """The name of the signal or event that the run waits for, or an empty string."""
+        named = {WaitKind.SIGNAL, WaitKind.EVENT}
+        return self.waits_for.name if self.waits_for and self.waits_for.kind in named else ""
+
+    @property
+    def waiting_display(self) -> dict[str, str]:
+        """The texts of the wait, or an empty dict."""
+        return dict(self.waits_for.display) if self.waits_for else {}
+
+    @property
+    def current_step_display(self) -> dict[str, Any]:
+        """All that a front end needs to show the run as it is now; every key is always there."""
+        return display.current_step_display(self)
+
+
+class Suspension(models.Model):
+    """What a suspended run waits for; the row exists exactly as long as the wait."""
+
+    run = models.OneToOneField(WorkflowRun, primary_key=True, on_delete=models.CASCADE)
+    kind = models.CharField(max_length=10, choices=KIND_CHOICES)
+    name = models.CharField(max_length=200, blank=True)
+    correlation = models.CharField(max_length=200, null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    since = models.DateTimeField(null=True, blank=True)
+    then = models.CharField(max_length=200, null=True, blank=True)
+    on_timeout = models.CharField(max_length=200, null=True, blank=True)
+    resumes_body = models.BooleanField(default=False)
+    display = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], name="workflow_suspension_due"),
+            models.Index(fields=["name", "correlation"], name="workflow_suspension_name"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}".strip()
+
+
+class SignalState(models.TextChoices):
+    """What became of a signal."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    MISSED = "missed"
+    REJECTED = "rejected"
+
+
+class SignalKind(models.TextChoices):
+    """Who sent it: a caller, an event, a child that ended, or a parent that gives up its child."""
+
+    SIGNAL = "signal"
+    EVENT = "event"
+    CHILD = "child"
+    CANCEL = "cancel"
+
+
+class Signal(models.Model):
+    """A message to one run: its durable inbox.
+
+    A signal with a ``sequence`` is meant for the wait of that number and is missed when the run has
+    moved on; one without is kept until the run waits for its name. Sending is an INSERT and locks
+    nothing; only the delivery locks the run.
+    """
+
+    run = models.ForeignKey(WorkflowRun, on_delete=models.CASCADE, related_name="signals")
+    kind = models.CharField(max_length=10, choices=SignalKind.choices)
+    name = models.CharField(max_length=200, blank=True)
+    payload = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    sequence = models.PositiveIntegerField(null=True, blank=True)
+    state = models.CharField(max_length=10, choices=SignalState.choices, default=SignalState.PENDING)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+    dispatched_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["state", "id"], name="workflow_signal_state")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} to run {self.run_id}"
+
+
+class StepExecution(models.Model):
+    """A step's visit that has ended: completed, or failed for good."""
+
+    run = models.ForeignKey(WorkflowRun, on_delete=models.CASCADE, related_name="step_executions")
+    sequence = models.PositiveIntegerField()
+    step_name = models.CharField(max_length=200)
+    status = models.CharField(max_length=10, choices=STATUS_CHOICES)
+    attempts = models.PositiveIntegerField(default=1)
+    error = models.TextField(blank=True)
+    failures = models.JSONField(default=list, blank=True)
+    started_at = models.DateTimeField()
+    created_at = models.DateTimeField(help_text="When the visit ended.")
+
+    class Meta:
+        ordering = ["run_id", "sequence"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "sequence"], name="workflow_step_once_per_visit")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.step_name} {self.status}"
+
+    @property
+    def duration(self) -> timedelta:
+        """How long the visit took, all attempts and the pauses between them included."""
+        return self.created_at - self.started_at

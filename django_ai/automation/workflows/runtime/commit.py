@@ -1,0 +1,205 @@
+"""The commit of a Transition: the only place where a run's workflow state changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from pydantic import BaseModel
+
+from ... import clock
+from ...conf import settings
+from ..authoring.registry import registry
+from ..exceptions import ContextTooLarge, StaleClaim
+from ..machine import context as contexts
+from ..machine.decide import begin
+from ..machine.definition import WorkflowDefinition
+from ..machine.state import ChildStart, Transition
+from ..machine.statuses import COMPLETED, FINAL, RUNNING, SUSPENDED
+from ..models import SignalKind, StepExecution, Suspension, WorkflowRun
+from . import dispatch, inbox, rows
+from .contexts import make_context
+
+ACTIVE_CHILD_FIELD = "active_subworkflow_run_id"
+
+
+def create(definition: WorkflowDefinition, context: BaseModel, **columns: Any) -> WorkflowRun:
+    """Insert a run at its first step, in the caller's transaction; the message goes out when it commits."""
+    database = rows.alias()
+    now = clock.read(database)
+    transition = replace(begin(definition, context, now), context=context)
+    with rows.transaction_of_runs():
+        run = WorkflowRun.objects.using(database).create(
+            name=definition.name,
+            version=definition.version,
+            **_columns(transition, now, claim=False),
+            data=_data(context),
+            **columns,
+        )
+        _suspend(run, transition)
+        _announce(run, transition, now)
+    return run
+
+
+def commit(run: WorkflowRun, transition: Transition, now: datetime, *, claim: bool = False) -> None:
+    """Move ``run`` in the caller's transaction; what it needs next is sent when that commits.
+
+    Args:
+        run: the row as it was read; moved along with the database.
+        now: the database's time.
+        claim: keep the lease: the caller itself runs the next step, and no message is sent.
+
+    Raises:
+        StaleClaim: the run is no longer where ``run`` says; nothing was changed.
+        ContextInvalid, ContextTooLarge: what the step left behind cannot be stored.
+    """
+    columns = _columns(transition, now, claim=claim)
+    if transition.context is not None:
+        columns["data"] = _data(transition.context)
+    if transition.child:
+        child = _start_child(run, transition.child)
+        columns[ACTIVE_CHILD_FIELD] = child.pk
+        if ACTIVE_CHILD_FIELD in columns.get("data", {}):
+            columns["data"][ACTIVE_CHILD_FIELD] = child.pk
+    if columns.get("data") == run.data:
+        del columns["data"]  # an unchanged context is not written again
+    visit = (run.sequence, run.visit_started_at or now)
+    was_suspended = run.status == SUSPENDED
+    _move(run, columns)
+    if was_suspended:
+        Suspension.objects.using(run._state.db).filter(pk=run.pk).delete()
+    _record(run, transition, visit, now)
+    _suspend(run, transition)
+    _tell_family(run, transition)
+    if not claim:
+        _announce(run, transition, now)
+
+
+def _columns(transition: Transition, now: datetime, *, claim: bool) -> dict[str, Any]:
+    wants_worker = transition.status is RUNNING
+    columns: dict[str, Any] = {
+        "status": transition.status,
+        "current_step": transition.step,
+        "sequence": transition.sequence,
+        "attempt": transition.attempt + (1 if claim else 0),
+        "progress": transition.progress,
+        "inputs": dict(transition.inputs),
+        "failures": [rows.failure_data(failure) for failure in transition.failures],
+        "error": transition.error,
+        "lease_until": now + lease() if claim else None,
+        "dispatched_at": now if wants_worker else None,
+        "updated_at": now,
+    }
+    if not transition.attempt:
+        columns["visit_started_at"] = now if claim else None
+    if transition.status in FINAL:
+        columns["finished_at"] = now
+    if transition.status is COMPLETED:
+        columns["completion_display"] = dict(transition.completion_display)
+    return columns
+
+
+def lease() -> timedelta:
+    """Return for how long a claim holds without a heartbeat."""
+    return timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def _move(run: WorkflowRun, columns: Mapping[str, Any]) -> None:
+    fence = {"status": run.status, "sequence": run.sequence, "attempt": run.attempt}
+    moved = WorkflowRun.objects.using(run._state.db).filter(pk=run.pk, **fence).update(**columns)
+    if not moved:
+        raise StaleClaim
+    for name, value in columns.items():
+        setattr(run, name, value)
+    run._state.fields_cache.pop("suspension", None)
+
+
+def _data(context: BaseModel) -> dict[str, Any]:
+    data = contexts.dump(context)
+    _check_size(data)
+    return data
+
+
+def _check_size(data: Mapping[str, Any]) -> None:
+    size = len(json.dumps(data, cls=DjangoJSONEncoder).encode())
+    if size > settings.MAX_CONTEXT_BYTES:
+        raise ContextTooLarge(
+            f"The context has {size:,} bytes, more than the {settings.MAX_CONTEXT_BYTES:,} that"
+            " DJANGO_AI['MAX_CONTEXT_BYTES'] allows: store large data in a model and keep its id."
+        )
+
+
+def _start_child(parent: WorkflowRun, child: ChildStart) -> WorkflowRun:
+    definition = registry.find(child.workflow, child.version)
+    return create(definition, make_context(definition, child.context), parent_run=parent)
+
+
+def _record(run: WorkflowRun, transition: Transition, visit: tuple[int, datetime], now: datetime) -> None:
+    record = transition.record
+    if record is None:
+        return
+    sequence, started_at = visit
+    StepExecution.objects.using(run._state.db).create(
+        run=run,
+        sequence=sequence,
+        step_name=record.step,
+        status=record.status,
+        attempts=record.attempts,
+        error=record.error,
+        failures=[rows.failure_data(failure) for failure in record.failures],
+        started_at=started_at,
+        created_at=now,
+    )
+
+
+def _suspend(run: WorkflowRun, transition: Transition) -> None:
+    wait = transition.suspension
+    if wait is None:
+        return
+    Suspension.objects.using(run._state.db).create(
+        run=run,
+        kind=wait.kind,
+        name=wait.name,
+        correlation=wait.correlation,
+        due_at=wait.due_at,
+        since=wait.since,
+        then=wait.then,
+        on_timeout=wait.on_timeout,
+        resumes_body=wait.resumes_body,
+        display=dict(wait.display),
+        created_at=wait.created_at,
+    )
+
+
+def _tell_family(run: WorkflowRun, transition: Transition) -> None:
+    if transition.gives_up_child and run.active_subworkflow_run_id:
+        inbox.post(run.active_subworkflow_run_id, SignalKind.CANCEL, payload={"reason": _orphaned(run)})
+    if transition.status in FINAL and run.parent_run_id:
+        inbox.post(run.parent_run_id, SignalKind.CHILD, name=str(run.pk), payload=_result(run))
+
+
+def _orphaned(run: WorkflowRun) -> str:
+    return f"The parent run #{run.pk} ({run.name}) no longer waits for this run."
+
+
+def _result(run: WorkflowRun) -> dict[str, Any]:
+    succeeded = run.status == COMPLETED
+    return {
+        "run_id": run.pk,
+        "workflow": run.name,
+        "version": run.version,
+        "status": "completed" if succeeded else "failed",
+        "error": None if succeeded else run.error or f"The run was {run.status}.",
+        "data": run.data,
+    }
+
+
+def _announce(run: WorkflowRun, transition: Transition, now: datetime) -> None:
+    if transition.status is RUNNING:
+        dispatch.step(run)
+    elif transition.suspension and transition.suspension.due_at:
+        dispatch.timer(run, transition.suspension.due_at - now)

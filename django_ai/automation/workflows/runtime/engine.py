@@ -1,0 +1,168 @@
+"""The engine's public face: start, signal, cancel and retry runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from ..authoring.registry import registry
+from ..exceptions import ContextInvalid, IllegalMove, SignalRejected
+from ..machine import context as contexts
+from ..machine.commands import WaitKind
+from ..machine.decide import decide
+from ..machine.happenings import Cancelled, Happening, Retried
+from ..models import Signal, SignalKind, Suspension, WorkflowRun
+from . import commit, inbox, rows
+from .contexts import make_context
+
+RunReference = WorkflowRun | int
+
+
+class Engine:
+    """What code outside of workflows does to them. Safe inside and outside of transactions.
+
+    Called inside a transaction, everything takes effect when that commits, and nothing if it rolls
+    back.
+    """
+
+    def start(self, workflow: str | type, /, **context: Any) -> WorkflowRun:
+        """Start a run and return it; its steps run on the workers.
+
+        Args:
+            workflow: the workflow's class or name.
+            context: the arguments of the class's ``create_context``, else the fields of its Context.
+
+        Raises:
+            UnknownWorkflow: no such workflow is registered.
+            NoStartStep: the workflow declares no start step.
+            ContextInvalid: the arguments do not fit.
+        """
+        definition = registry.find(workflow)
+        return commit.create(definition, make_context(definition, context))
+
+    def signal(
+        self,
+        name: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        run: RunReference | None = None,
+        correlate: object | None = None,
+    ) -> int:
+        """Send a signal; its payload merges into the contexts of the runs that take it.
+
+        Args:
+            name: the name that the runs wait for.
+            payload: fields for the context; those that a Context does not declare are ignored.
+            run: send it to this run alone, where it is kept until the run waits for it. Without,
+                it reaches all runs that wait for it at this moment.
+            correlate: reach only the runs that wait with this correlation key.
+
+        Returns:
+            How many runs it was handed to.
+
+        Raises:
+            SignalRejected: the payload does not fit some run's Context; that run stays as it was,
+                the others get the signal (unless the surrounding transaction is rolled back).
+            IllegalMove: ``run`` has ended.
+        """
+        data = _jsonable(payload or {})
+        waiting = _Targets(name, correlate) if run is None else [_kept(_load(run))]
+        accepted, rejections = [], []
+        for target, sequence in waiting:
+            reason = _misfit(target, data)
+            if reason:
+                rejections.append((target.pk, reason))
+            else:
+                accepted.append(
+                    Signal(run_id=target.pk, kind=SignalKind.SIGNAL, name=name, payload=data, sequence=sequence)
+                )
+        with rows.transaction_of_runs():
+            inbox.post_many(accepted)
+        if rejections:
+            faults = "; ".join(f"run #{run_id}: {reason}" for run_id, reason in rejections)
+            raise SignalRejected(
+                f"Signal {name!r} does not fit {faults}", rejections=rejections, accepted=len(accepted)
+            )
+        return len(accepted)
+
+    def cancel(self, run: RunReference, reason: str = "") -> WorkflowRun:
+        """End a run that has not ended, and its children; return it as it is now.
+
+        A step that is running at this moment is not interrupted, but its result is discarded.
+
+        Raises:
+            IllegalMove: the run has ended already.
+        """
+        return _move(run, Cancelled(reason))
+
+    def retry(self, run: RunReference) -> WorkflowRun:
+        """Run the failed step of a failed run again, with all its attempts; return the run.
+
+        Raises:
+            IllegalMove: the run has not failed.
+        """
+        return _move(run, Retried())
+
+
+class _Targets:
+    """The runs that wait for a signal now, each with the number of its wait."""
+
+    def __init__(self, name: str, correlate: object | None) -> None:
+        waits = Suspension.objects.using(rows.alias()).filter(kind=WaitKind.SIGNAL, name=name)
+        if correlate is not None:
+            waits = waits.filter(correlation=str(correlate))
+        self._waits = waits.select_related("run").order_by("pk")
+
+    def __iter__(self) -> Iterator[tuple[WorkflowRun, int]]:
+        for wait in self._waits.iterator(chunk_size=1000):
+            yield wait.run, wait.run.sequence
+
+
+def _kept(run: WorkflowRun) -> tuple[WorkflowRun, None]:
+    if rows.WorkflowStatus(run.status).is_final:
+        raise IllegalMove(f"{run} is {run.status} and takes no signal.")
+    return run, None
+
+
+def _load(run: RunReference) -> WorkflowRun:
+    return WorkflowRun.objects.using(rows.alias()).get(pk=run.pk if isinstance(run, WorkflowRun) else run)
+
+
+def _misfit(run: WorkflowRun, payload: Mapping[str, Any]) -> str | None:
+    definition = rows.definition_of(run)
+    if definition is None:
+        return None  # not imported in this process; the worker that delivers it checks
+    try:
+        contexts.merge(contexts.load(definition.context_class, run.data), payload)
+    except ContextInvalid as error:
+        return str(error)
+    return None
+
+
+def _jsonable(payload: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(payload, Mapping):
+        raise SignalRejected(f"A signal's payload is a dict of fields, not {payload!r}.")
+    encode = DjangoJSONEncoder().default
+    try:
+        data: dict[str, Any] = to_jsonable_python(dict(payload), fallback=encode)
+    except (TypeError, PydanticSerializationError) as error:
+        raise SignalRejected(f"The signal's payload cannot be stored as JSON: {error}") from error
+    return data
+
+
+def _move(reference: RunReference, happening: Happening) -> WorkflowRun:
+    run_id = _load(reference).pk
+    with rows.transaction_of_runs():
+        locked = rows.lock(run_id)
+        assert locked is not None
+        run, watch = locked
+        definition = rows.definition_of(run)
+        transition = decide(definition, rows.snapshot(run, definition), happening, watch.now())
+        commit.commit(run, transition, watch.now())
+    return run
+
+
+engine = Engine()

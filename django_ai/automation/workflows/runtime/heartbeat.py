@@ -1,0 +1,87 @@
+"""Leases of long steps are renewed by one thread of the worker's process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import close_old_connections, connections
+
+from ... import clock
+from ...conf import settings
+from ..machine.statuses import RUNNING
+from ..models import WorkflowRun
+from . import commit, rows
+
+logger = logging.getLogger(__name__)
+
+Fence = tuple[int, int, int]
+
+
+class Heart:
+    """Renews what it keeps every third of a lease; its thread ends when there is nothing to keep."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: set[Fence] = set()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def keep(self, fence: Fence) -> None:
+        """Renew the lease of this claim from now on."""
+        with self._lock:
+            self._kept.add(fence)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._beat, name="workflow-leases", daemon=True)
+                self._thread.start()
+
+    def release(self, fence: Fence) -> None:
+        """Renew it no more."""
+        with self._lock:
+            self._kept.discard(fence)
+
+    def _beat(self) -> None:
+        idle = 0
+        while True:
+            self._stop.wait(settings.LEASE_SECONDS / 3)
+            with self._lock:
+                kept = set(self._kept)
+                idle = 0 if kept else idle + 1
+                if idle > 2:
+                    self._thread = None
+                    return
+            for fence in kept:
+                renew(fence)
+            connections.close_all()
+
+
+def renew(fence: Fence) -> None:
+    """Extend one claim's lease by its full length, if the run is still at that fence."""
+    run_id, sequence, attempt = fence
+    try:
+        close_old_connections()
+        claimed = WorkflowRun.objects.using(rows.alias()).filter(
+            pk=run_id, status=RUNNING, sequence=sequence, attempt=attempt, lease_until__isnull=False
+        )
+        claimed.update(lease_until=clock.now() + commit.lease())
+    except Exception:  # the database may be away for a moment; the next beat tries again
+        logger.warning("Could not renew the lease of run #%s.", run_id, exc_info=True)
+
+
+_hearts: dict[int, Heart] = {}
+
+
+@contextmanager
+def keeping(run: WorkflowRun) -> Iterator[None]:
+    """Keep the claim of ``run`` alive while the block runs."""
+    # Threads do not survive a fork: each process has a heart of its own.
+    heart = _hearts.setdefault(os.getpid(), Heart())
+    fence = (run.pk, run.sequence, run.attempt)
+    heart.keep(fence)
+    try:
+        yield
+    finally:
+        heart.release(fence)

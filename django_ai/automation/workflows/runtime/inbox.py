@@ -1,0 +1,112 @@
+"""A run's inbox: posting is an INSERT that locks nothing, delivery locks the one run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from ... import clock
+from ..exceptions import ContextInvalid
+from ..machine.commands import WaitKind
+from ..machine.decide import decide
+from ..machine.happenings import Answered, Cancelled
+from ..machine.state import Transition
+from ..machine.statuses import FINAL
+from ..models import Signal, SignalKind, SignalState, WorkflowRun
+from . import dispatch, rows
+
+logger = logging.getLogger(__name__)
+
+
+def post(
+    run_id: int,
+    kind: SignalKind,
+    *,
+    name: str = "",
+    payload: Mapping[str, Any] | None = None,
+    sequence: int | None = None,
+) -> None:
+    """Put a message into a run's inbox, in the caller's transaction."""
+    message = Signal(run_id=run_id, kind=kind, name=name, payload=dict(payload or {}), sequence=sequence)
+    post_many([message])
+
+
+def post_many(messages: Iterable[Signal]) -> None:
+    """Put messages into the inboxes of their runs, in the caller's transaction."""
+    database = rows.alias()
+    messages = list(messages)
+    if not messages:
+        return
+    now = clock.read(database)
+    for message in messages:
+        message.created_at = message.dispatched_at = now
+    Signal.objects.using(database).bulk_create(messages, batch_size=1000)
+    for run_id in dict.fromkeys(message.run_id for message in messages):
+        dispatch.delivery(run_id)
+
+
+def deliver(run: WorkflowRun, now: datetime) -> Transition | None:
+    """Return the transition that the next fitting message of a locked run makes, having marked it.
+
+    Messages that can no longer fit are marked missed, a payload that does not fit is rejected; the
+    caller commits the transition in the same transaction.
+    """
+    pending = Signal.objects.using(rows.alias()).filter(run=run, state=SignalState.PENDING)
+    if run.status in FINAL:
+        pending.update(state=SignalState.MISSED)
+        return None
+    for message in pending.order_by("id"):
+        if message.kind == SignalKind.CANCEL:
+            return _accept(message, _cancel(run, message, now))
+        if _fits(run, message):
+            transition = _answer(run, message, now)
+            if transition:
+                return _accept(message, transition)
+        elif message.sequence is not None and message.sequence != run.sequence:
+            _mark(message, SignalState.MISSED)
+    return None
+
+
+def _fits(run: WorkflowRun, message: Signal) -> bool:
+    wait = run.waits_for
+    if wait is None or wait.kind != message.kind:
+        return False
+    if message.kind == SignalKind.CHILD:
+        return message.name == str(run.active_subworkflow_run_id)
+    return message.name == wait.name and message.sequence in (None, run.sequence)
+
+
+def _answer(run: WorkflowRun, message: Signal, now: datetime) -> Transition | None:
+    definition = rows.definition_of(run)
+    if definition is None:
+        logger.warning("%s cannot take %s: its workflow is not registered here.", run, message)
+        return None
+    of_child = message.kind == WaitKind.CHILD
+    answer = Answered(
+        payload={} if of_child else message.payload,
+        inputs={"subflow_result": message.payload} if of_child else {},
+    )
+    try:
+        return decide(definition, rows.snapshot(run, definition), answer, now)
+    except ContextInvalid as error:
+        logger.warning("%s rejects %s: %s", run, message, error)
+        _mark(message, SignalState.REJECTED, str(error))
+        return None
+
+
+def _cancel(run: WorkflowRun, message: Signal, now: datetime) -> Transition:
+    definition = rows.definition_of(run)
+    reason = message.payload.get("reason", "")
+    return decide(definition, rows.snapshot(run, definition), Cancelled(reason), now)
+
+
+def _accept(message: Signal, transition: Transition) -> Transition:
+    _mark(message, SignalState.DELIVERED)
+    return transition
+
+
+def _mark(message: Signal, state: SignalState, error: str = "") -> None:
+    message.state, message.error = state, error
+    message.save(update_fields=["state", "error"])

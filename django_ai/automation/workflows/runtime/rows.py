@@ -1,0 +1,123 @@
+"""Between rows and the machine: which database, how a run is locked, and a row as a RunState."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connections, router, transaction
+from django.utils.dateparse import parse_datetime
+
+from ... import clock
+from ..authoring.registry import registry
+from ..exceptions import ContextInvalid
+from ..machine import context as contexts
+from ..machine import state
+from ..machine.commands import WaitKind
+from ..machine.definition import WorkflowDefinition
+from ..machine.statuses import WorkflowStatus
+from ..models import Suspension, WorkflowRun
+
+
+def alias() -> str:
+    """Return the database that holds the runs."""
+    return router.db_for_write(WorkflowRun)
+
+
+@contextmanager
+def transaction_of_runs() -> Iterator[None]:
+    """Open a transaction (a savepoint inside one) in the runs' database."""
+    with transaction.atomic(using=alias()):
+        yield
+
+
+def lock(run_id: int, *, skip_locked: bool = False) -> tuple[WorkflowRun, clock.Stopwatch] | None:
+    """Lock one run until the transaction ends and return it with the database's time.
+
+    None where there is no such run or, with ``skip_locked``, somebody else holds it. Databases
+    without row locks rely on the fence of the commit.
+    """
+    runs = WorkflowRun.objects.using(alias()).annotate(db_now=clock.now())
+    run = runs.select_for_update(**lock_options(skip_locked=skip_locked)).filter(pk=run_id).first()
+    return (run, stopwatch(run)) if run else None
+
+
+def lock_options(*, skip_locked: bool = False) -> dict[str, bool]:
+    """Return the options of select_for_update that this database knows."""
+    features = connections[alias()].features
+    options = {}
+    if skip_locked and features.has_select_for_update_skip_locked:
+        options["skip_locked"] = True
+    if features.has_select_for_no_key_update:
+        # Rows that refer to a run may be inserted while it is locked: no sender waits for it.
+        options["no_key"] = True
+    return options
+
+
+def stopwatch(run: Any) -> clock.Stopwatch:
+    """Return a clock that starts at the database's time with which ``run`` was read."""
+    return clock.Stopwatch(run.db_now)
+
+
+def definition_of(run: WorkflowRun) -> WorkflowDefinition | None:
+    """Return the definition that the run follows, or None where the code no longer has it."""
+    return registry.get(run.name, run.version)
+
+
+def snapshot(run: WorkflowRun, definition: WorkflowDefinition | None) -> state.RunState:
+    """Return the run as the machine sees it."""
+    suspension = run.waits_for
+    return state.RunState(
+        status=WorkflowStatus(run.status),
+        step=run.current_step,
+        sequence=run.sequence,
+        attempt=run.attempt,
+        progress=run.progress,
+        context=_context(run, definition),
+        inputs=run.inputs,
+        failures=tuple(_failure(data) for data in run.failures),
+        suspension=_suspension(suspension) if suspension else None,
+    )
+
+
+def failure_data(failure: state.Failure) -> dict[str, Any]:
+    """Return a failed attempt as JSON-ready data."""
+    return {
+        "attempt": failure.attempt,
+        "error": failure.error,
+        "traceback": failure.traceback,
+        "at": failure.at.isoformat(),
+    }
+
+
+def _failure(data: dict[str, Any]) -> state.Failure:
+    at = parse_datetime(data["at"])
+    assert at is not None
+    return state.Failure(
+        attempt=data["attempt"], error=data["error"], traceback=data["traceback"], at=at
+    )
+
+
+def _context(run: WorkflowRun, definition: WorkflowDefinition | None) -> Any:
+    if definition is None:
+        return None
+    try:
+        return contexts.load(definition.context_class, run.data)
+    except ContextInvalid:
+        return None
+
+
+def _suspension(row: Suspension) -> state.Suspension:
+    return state.Suspension(
+        kind=WaitKind(row.kind),
+        name=row.name,
+        correlation=row.correlation,
+        due_at=row.due_at,
+        since=row.since,
+        then=row.then,
+        on_timeout=row.on_timeout,
+        resumes_body=row.resumes_body,
+        created_at=row.created_at,
+        display=row.display,
+    )

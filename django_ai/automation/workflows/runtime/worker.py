@@ -1,0 +1,236 @@
+"""A step in three phases: claim the run, call the step's code, settle what it gave."""
+
+from __future__ import annotations
+
+import logging
+import random
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from time import monotonic
+
+from django.db.models import F, Q
+
+from ... import clock
+from ...conf import settings
+from ..exceptions import StaleClaim, UnknownWorkflow, WorkerLost, WorkflowError, describe
+from ..machine import context as contexts
+from ..machine.commands import WaitKind
+from ..machine.decide import decide
+from ..machine.definition import Retry, StepDefinition, WorkflowDefinition
+from ..machine.happenings import Due, Happening, Raised, Returned
+from ..machine.state import Failure, RunState, Transition
+from ..machine.statuses import RUNNING, SUSPENDED
+from ..models import WorkflowRun
+from . import call, commit, dispatch, heartbeat, inbox, rows
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Budget:
+    """How long one task stays with a run before it lets others have the worker."""
+
+    queue: str | None
+    steps: int = field(default_factory=lambda: settings.STEPS_PER_TASK)
+    until: float = field(default_factory=lambda: monotonic() + settings.SECONDS_PER_TASK)
+
+    def stays(self, run: WorkflowRun, transition: Transition) -> bool:
+        """Say whether this task runs the next step too: there is one, for this queue, in time."""
+        if transition.status is not RUNNING or self.steps <= 0 or monotonic() >= self.until:
+            return False
+        at = WorkflowRun(name=run.name, version=run.version, current_step=transition.step)
+        return dispatch.queue_of(at) == self.queue
+
+
+@dataclass(slots=True)
+class Claim:
+    """A run whose current step this worker owns, and the database's time."""
+
+    run: WorkflowRun
+    watch: clock.Stopwatch
+
+
+def execute(run_id: int, sequence: int, attempt: int) -> None:
+    """Run the step that this message is for, and those that follow while the budget lasts.
+
+    A message that comes twice or late finds the fence moved and does nothing.
+    """
+    claimed = take(run_id, sequence, attempt)
+    if claimed:
+        go_on(claimed, Budget(queue=dispatch.queue_of(claimed.run)))
+
+
+def wake(run_id: int, sequence: int) -> None:
+    """End a wait whose time has come, and run what follows. Too early, or too late, does nothing."""
+    move_suspended(run_id, lambda run, now: due(run, now, sequence))
+
+
+def deliver(run_id: int) -> None:
+    """Hand a run the next message of its inbox, and run what follows."""
+    move_suspended(run_id, inbox.deliver)
+
+
+def move_suspended(
+    run_id: int,
+    decision: Callable[[WorkflowRun, datetime], Transition | None],
+    *,
+    stay: bool = True,
+    skip_locked: bool = False,
+) -> bool:
+    """Lock a run, commit what ``decision`` makes of it, and with ``stay`` run what follows.
+
+    Returns whether the run moved.
+    """
+    with rows.transaction_of_runs():
+        locked = rows.lock(run_id, skip_locked=skip_locked)
+        if locked is None:
+            return False
+        run, watch = locked
+        transition = decision(run, watch.now())
+        if transition is None:
+            return False
+        at = WorkflowRun(name=run.name, version=run.version, current_step=transition.step)
+        budget = Budget(queue=dispatch.queue_of(at))
+        stays = stay and budget.stays(run, transition)
+        commit.commit(run, transition, watch.now(), claim=stays)
+    if stays:
+        go_on(Claim(run, watch), budget)
+    return True
+
+
+def due(run: WorkflowRun, now: datetime, sequence: int | None = None) -> Transition | None:
+    """Return the transition of a wait whose time has come, None where it has not."""
+    wait = run.waits_for
+    if wait is None or wait.due_at is None or sequence not in (None, run.sequence):
+        return None
+    if wait.due_at > now:
+        dispatch.timer(run, wait.due_at - now)
+        return None
+    definition = rows.definition_of(run)
+    return decide(definition, rows.snapshot(run, definition), Due(), now)
+
+
+def take(run_id: int, sequence: int, attempt: int) -> Claim | None:
+    """Claim a run at this fence: nobody else owns it, or the owner's lease has run out."""
+    runs = WorkflowRun.objects.using(rows.alias()).filter(pk=run_id)
+    free = Q(lease_until__isnull=True) | Q(lease_until__lt=clock.now())
+    first = {"visit_started_at": clock.now()} if not attempt else {}
+    claimed = runs.filter(free, status=RUNNING, sequence=sequence, attempt=attempt).update(
+        attempt=F("attempt") + 1, lease_until=clock.now() + commit.lease(), **first
+    )
+    if not claimed:
+        return None
+    run = runs.annotate(db_now=clock.now()).get()
+    if (run.sequence, run.attempt) != (sequence, attempt + 1):
+        return None
+    return Claim(run, rows.stopwatch(run))
+
+
+def go_on(claim: Claim, budget: Budget) -> None:
+    """Run the claimed step and, while the budget allows, those after it."""
+    staying = True
+    while staying:
+        budget.steps -= 1
+        with heartbeat.keeping(claim.run):
+            staying = _visit(claim, budget)
+
+
+def _visit(claim: Claim, budget: Budget) -> bool:
+    run = claim.run
+    try:
+        return _attempt(claim, budget)
+    except StaleClaim:
+        logger.warning("%s moved on while step %s ran; its result was discarded.", run, run.current_step)
+        return False
+    except Exception as error:
+        return _settle_failure(claim, error, budget)
+
+
+def _attempt(claim: Claim, budget: Budget) -> bool:
+    run = claim.run
+    definition = rows.definition_of(run)
+    if definition is None:
+        raise UnknownWorkflow(f"No workflow {run.name!r} is registered in this worker.")
+    step = definition.step(run.current_step)
+    _check_attempts(run, definition.retry_of(step))
+    context = contexts.load(definition.context_class, run.data)
+    with _transaction(step):
+        value = call.call(definition, step, run, context)
+        with rows.transaction_of_runs():
+            return _settle(claim, definition, Returned(value, context), budget)
+
+
+def _transaction(step: StepDefinition) -> AbstractContextManager[None]:
+    return rows.transaction_of_runs() if step.atomic else nullcontext()
+
+
+def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
+    # An attempt whose worker died left no trace but its number: it counts all the same.
+    if run.attempt > policy.max_attempts:
+        raise WorkerLost(
+            f"Step {run.current_step!r} was given up: its worker disappeared in each of"
+            f" {policy.max_attempts} attempts."
+        )
+
+
+def _settle(
+    claim: Claim, definition: WorkflowDefinition | None, happening: Happening, budget: Budget
+) -> bool:
+    run = claim.run
+    state = _with_lost_attempts(rows.snapshot(run, definition), claim.watch.now())
+    transition = decide(definition, state, happening, claim.watch.now())
+    stays = budget.stays(run, transition)
+    commit.commit(run, transition, claim.watch.now(), claim=stays)
+    return stays or _look_into_inbox(claim, transition, budget)
+
+
+def _look_into_inbox(claim: Claim, transition: Transition, budget: Budget) -> bool:
+    # The row is locked by now, so a message is either seen here or its delivery comes after us.
+    if transition.status is not SUSPENDED or not transition.suspension:
+        return False
+    if transition.suspension.kind not in (WaitKind.SIGNAL, WaitKind.EVENT):
+        return False
+    answered = inbox.deliver(claim.run, claim.watch.now())
+    if answered is None:
+        return False
+    stays = budget.stays(claim.run, answered)
+    commit.commit(claim.run, answered, claim.watch.now(), claim=stays)
+    return stays
+
+
+def _with_lost_attempts(state: RunState, now: datetime) -> RunState:
+    known = {failure.attempt for failure in state.failures}
+    lost = [attempt for attempt in range(1, state.attempt) if attempt not in known]
+    failures = [
+        Failure(attempt=attempt, error=describe(WorkerLost()), traceback="", at=now) for attempt in lost
+    ]
+    merged = sorted((*state.failures, *failures), key=lambda failure: failure.attempt)
+    return replace(state, failures=tuple(merged)) if failures else state
+
+
+def _settle_failure(claim: Claim, error: Exception, budget: Budget) -> bool:
+    run = claim.run
+    _log_failure(run, error)
+    text = "".join(traceback.format_exception(error))
+    happening = Raised(error, traceback=text, chance=random.random())
+    try:
+        with rows.transaction_of_runs():
+            return _settle(claim, rows.definition_of(run), happening, budget)
+    except StaleClaim:
+        logger.warning("%s moved on while step %s failed.", run, run.current_step)
+        return False
+
+
+def _log_failure(run: WorkflowRun, error: Exception) -> None:
+    own_words = isinstance(error, WorkflowError)
+    logger.warning(
+        "Step %s of %s failed (attempt %s): %s",
+        run.current_step,
+        run,
+        run.attempt,
+        describe(error),
+        exc_info=None if own_words else error,
+    )
