@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,11 @@ from ..workflows.runtime import dispatch, rows, scheduler, worker
 
 Message = tuple[str, tuple[Any, ...], float]
 
-_TASKS = {dispatch.EXECUTE: worker.execute, dispatch.WAKE: worker.wake, dispatch.DELIVER: worker.deliver}
+_TASKS: dict[str, Callable[..., None]] = {
+    dispatch.EXECUTE: worker.execute,
+    dispatch.WAKE: worker.wake,
+    dispatch.DELIVER: worker.deliver,
+}
 
 # A workflow that is still busy after this many messages goes round in circles.
 MOST_MESSAGES = 100_000
@@ -29,11 +33,11 @@ MOST_MESSAGES = 100_000
 class Workflows:
     """Drives all workflows of a test; get one from the fixture ``workflows`` or ``workflow_testing()``."""
 
-    def __init__(self, traveller: time_machine.Coordinates) -> None:
+    def __init__(self, traveller: time_machine.Traveller) -> None:
         self._traveller = traveller
         self._queue: deque[Message] = deque()
 
-    def publish(self, task: str, args: tuple[Any, ...], countdown: float = 0, **options: Any) -> None:
+    def publish(self, task: str, args: tuple[Any, ...], countdown: float = 0, **_: Any) -> None:
         """Take a message in place of the broker. What has a countdown is the clock's to bring."""
         if not countdown:
             self._queue.append((task, args, countdown))

@@ -40,7 +40,7 @@ def create(definition: WorkflowDefinition, context: BaseModel, **columns: Any) -
             data=_data(context),
             **columns,
         )
-        _suspend(run, transition)
+        _suspend(run, transition, now)
         _announce(run, transition, now)
     return run
 
@@ -73,7 +73,7 @@ def commit(run: WorkflowRun, transition: Transition, now: datetime, *, claim: bo
     if was_suspended:
         Suspension.objects.using(run._state.db).filter(pk=run.pk).delete()
     _record(run, transition, visit, now)
-    _suspend(run, transition)
+    _suspend(run, transition, now)
     _tell_family(run, transition)
     if not claim:
         _announce(run, transition, now)
@@ -156,7 +156,7 @@ def _record(run: WorkflowRun, transition: Transition, visit: tuple[int, datetime
     )
 
 
-def _suspend(run: WorkflowRun, transition: Transition) -> None:
+def _suspend(run: WorkflowRun, transition: Transition, now: datetime) -> None:
     wait = transition.suspension
     if wait is None:
         return
@@ -171,7 +171,7 @@ def _suspend(run: WorkflowRun, transition: Transition) -> None:
         on_timeout=wait.on_timeout,
         resumes_body=wait.resumes_body,
         display=dict(wait.display),
-        created_at=wait.created_at,
+        created_at=wait.created_at or now,
     )
 
 

@@ -25,7 +25,5 @@ def make_context(definition: WorkflowDefinition, arguments: Mapping[str, Any]) -
             f"Workflow {definition.name!r} cannot start: {pydantic_reasons(error.errors())}."
         ) from error
     if not isinstance(context, definition.context_class):
-        raise ContextInvalid(
-            f"{definition.cls.__name__}.create_context must return a Context, not {context!r}."
-        )
+        raise ContextInvalid(f"{definition.cls.__name__}.create_context must return a Context, not {context!r}.")
     return context

@@ -61,7 +61,7 @@ def _after_commit(task: str, args: tuple[Any, ...], queue: str | None, **options
 def _publish(task: str, args: tuple[Any, ...], **options: Any) -> None:
     try:
         publisher(task, args, **options)
-    except Exception as error:  # whatever a broker raises: the scheduler sends it again
+    except Exception as error:  # noqa: BLE001 - whatever a broker raises: the scheduler sends it again
         logger.warning("Could not send %s%s, the scheduler will: %r", task, args, error)
 
 

@@ -14,6 +14,7 @@ from ..machine import context as contexts
 from ..machine.commands import WaitKind
 from ..machine.decide import decide
 from ..machine.happenings import Cancelled, Happening, Retried
+from ..machine.statuses import WorkflowStatus
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
 from . import commit, inbox, rows
 from .contexts import make_context
@@ -122,7 +123,7 @@ class _Targets:
 
 
 def _kept(run: WorkflowRun) -> tuple[WorkflowRun, None]:
-    if rows.WorkflowStatus(run.status).is_final:
+    if WorkflowStatus(run.status).is_final:
         raise IllegalMove(f"{run} is {run.status} and takes no signal.")
     return run, None
 
@@ -154,11 +155,9 @@ def _jsonable(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _move(reference: RunReference, happening: Happening) -> WorkflowRun:
-    run_id = _load(reference).pk
+    run_id = reference.pk if isinstance(reference, WorkflowRun) else reference
     with rows.transaction_of_runs():
-        locked = rows.lock(run_id)
-        assert locked is not None
-        run, watch = locked
+        run, watch = rows.lock_existing(run_id)
         definition = rows.definition_of(run)
         transition = decide(definition, rows.snapshot(run, definition), happening, watch.now())
         commit.commit(run, transition, watch.now())

@@ -7,8 +7,9 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import sleep
 
-from django.db import close_old_connections, connections
+from django.db import DatabaseError, close_old_connections, connections
 
 from ... import clock
 from ...conf import settings
@@ -17,6 +18,9 @@ from ..models import WorkflowRun
 from . import commit, rows
 
 logger = logging.getLogger(__name__)
+
+# Two beats may fail before a lease runs out.
+BEATS_PER_LEASE = 3
 
 Fence = tuple[int, int, int]
 
@@ -27,7 +31,6 @@ class Heart:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: set[Fence] = set()
-        self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def keep(self, fence: Fence) -> None:
@@ -44,13 +47,11 @@ class Heart:
             self._kept.discard(fence)
 
     def _beat(self) -> None:
-        idle = 0
         while True:
-            self._stop.wait(settings.LEASE_SECONDS / 3)
+            sleep(settings.LEASE_SECONDS / BEATS_PER_LEASE)
             with self._lock:
                 kept = set(self._kept)
-                idle = 0 if kept else idle + 1
-                if idle > 2:
+                if not kept:
                     self._thread = None
                     return
             for fence in kept:
@@ -67,7 +68,7 @@ def renew(fence: Fence) -> None:
             pk=run_id, status=RUNNING, sequence=sequence, attempt=attempt, lease_until__isnull=False
         )
         claimed.update(lease_until=clock.now() + commit.lease())
-    except Exception:  # the database may be away for a moment; the next beat tries again
+    except DatabaseError:  # the database may be away for a moment; the next beat tries again
         logger.warning("Could not renew the lease of run #%s.", run_id, exc_info=True)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from django.db import connections, router, transaction
-from django.utils.dateparse import parse_datetime
 
 from ... import clock
 from ..authoring.registry import registry
@@ -43,15 +43,25 @@ def lock(run_id: int, *, skip_locked: bool = False) -> tuple[WorkflowRun, clock.
     return (run, stopwatch(run)) if run else None
 
 
-def lock_options(*, skip_locked: bool = False) -> dict[str, bool]:
+def lock_existing(run_id: int) -> tuple[WorkflowRun, clock.Stopwatch]:
+    """Lock a run that must exist. Raises WorkflowRun.DoesNotExist."""
+    locked = lock(run_id)
+    if locked is None:
+        raise WorkflowRun.DoesNotExist(f"There is no workflow run #{run_id}.")
+    return locked
+
+
+def lock_options(*, skip_locked: bool = False) -> dict[str, Any]:
     """Return the options of select_for_update that this database knows."""
     features = connections[alias()].features
-    options = {}
+    options: dict[str, Any] = {}
     if skip_locked and features.has_select_for_update_skip_locked:
         options["skip_locked"] = True
     if features.has_select_for_no_key_update:
         # Rows that refer to a run may be inserted while it is locked: no sender waits for it.
         options["no_key"] = True
+    if features.has_select_for_update_of:
+        options["of"] = ("self",)
     return options
 
 
@@ -92,10 +102,11 @@ def failure_data(failure: state.Failure) -> dict[str, Any]:
 
 
 def _failure(data: dict[str, Any]) -> state.Failure:
-    at = parse_datetime(data["at"])
-    assert at is not None
     return state.Failure(
-        attempt=data["attempt"], error=data["error"], traceback=data["traceback"], at=at
+        attempt=data["attempt"],
+        error=data["error"],
+        traceback=data["traceback"],
+        at=datetime.fromisoformat(data["at"]),
     )
 
 

@@ -77,7 +77,7 @@ def resend_deliveries(age: timedelta | None = None) -> int:
     signals = Signal.objects.using(rows.alias())
     with rows.transaction_of_runs():
         found = list(
-            signals.select_for_update(**{**rows.lock_options(skip_locked=True), **_only_signals()})
+            signals.select_for_update(**rows.lock_options(skip_locked=True))
             .filter(_deliverable(), state=SignalState.PENDING, dispatched_at__lte=clock.now() - _age(age))
             .order_by("id")[: settings.BATCH_SIZE]
         )
@@ -86,12 +86,6 @@ def resend_deliveries(age: timedelta | None = None) -> int:
         for run_id in dict.fromkeys(signal.run_id for signal in found):
             dispatch.delivery(run_id)
     return len(found)
-
-
-def _only_signals() -> dict[str, tuple[str, ...]]:
-    from django.db import connections
-
-    return {"of": ("self",)} if connections[rows.alias()].features.has_select_for_update_of else {}
 
 
 def _deliverable() -> Q:

@@ -145,7 +145,7 @@ def _visit(claim: Claim, budget: Budget) -> bool:
     except StaleClaim:
         logger.warning("%s moved on while step %s ran; its result was discarded.", run, run.current_step)
         return False
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
         return _settle_failure(claim, error, budget)
 
 
@@ -171,14 +171,11 @@ def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
     # An attempt whose worker died left no trace but its number: it counts all the same.
     if run.attempt > policy.max_attempts:
         raise WorkerLost(
-            f"Step {run.current_step!r} was given up: its worker disappeared in each of"
-            f" {policy.max_attempts} attempts."
+            f"Step {run.current_step!r} was given up: its worker disappeared in each of {policy.max_attempts} attempts."
         )
 
 
-def _settle(
-    claim: Claim, definition: WorkflowDefinition | None, happening: Happening, budget: Budget
-) -> bool:
+def _settle(claim: Claim, definition: WorkflowDefinition | None, happening: Happening, budget: Budget) -> bool:
     run = claim.run
     state = _with_lost_attempts(rows.snapshot(run, definition), claim.watch.now())
     transition = decide(definition, state, happening, claim.watch.now())
@@ -204,9 +201,7 @@ def _look_into_inbox(claim: Claim, transition: Transition, budget: Budget) -> bo
 def _with_lost_attempts(state: RunState, now: datetime) -> RunState:
     known = {failure.attempt for failure in state.failures}
     lost = [attempt for attempt in range(1, state.attempt) if attempt not in known]
-    failures = [
-        Failure(attempt=attempt, error=describe(WorkerLost()), traceback="", at=now) for attempt in lost
-    ]
+    failures = [Failure(attempt=attempt, error=describe(WorkerLost()), traceback="", at=now) for attempt in lost]
     merged = sorted((*state.failures, *failures), key=lambda failure: failure.attempt)
     return replace(state, failures=tuple(merged)) if failures else state
 
