@@ -47,7 +47,8 @@ def package_directory(name: str) -> Path | None:
 def _first(server: str, paths: Iterator[Path]) -> Path:
     for path in paths:
         return path
-    raise ServerNotFound(f"{server} is neither installed nor brought by a wheel")
+    looked = ", ".join(sources()) or "nowhere"
+    raise ServerNotFound(f"no {server} found, looked: {looked}")
 
 
 def _no() -> Iterator[Path]:

@@ -49,7 +49,7 @@ def redis_database(url: str) -> Iterator[str]:
 
 
 def _claim_number(client: redis.Redis, url: str) -> int:
-    count = int(client.config_get("databases")["databases"])
+    count = int(client.config_get("databases")["databases"] or 1)
     for number in range(1, count):
         key = REDIS_KEY.format(number)
         if not client.set(key, os.getpid(), nx=True, ex=REDIS_CLAIM_LASTS):

@@ -1,5 +1,6 @@
 """The pytest plugin that has the servers ready before Django reads its settings."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -34,7 +35,11 @@ def _take_a_redis_database(config: pytest.Config) -> None:
     if url := os.environ.get("REDIS_URL"):
         claim = claims.redis_database(url)
         os.environ["REDIS_URL"] = claim.__enter__()
-        config.add_cleanup(lambda: claim.__exit__(None, None, None))
+        config.add_cleanup(lambda: leave(claim))
+
+
+def leave(claim: contextlib.AbstractContextManager[str]) -> None:
+    claim.__exit__(None, None, None)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -25,6 +25,7 @@ class PostgresServer(Server):
 
     name = "postgres"
     stop_signal = signal.SIGINT  # "fast": open connections are cut, the data is flushed
+    end_signal = signal.SIGQUIT
     IMMEDIATE = signal.SIGQUIT  # what `pg_ctl stop -m immediate` sends
 
     def __init__(self, *, durable: bool = False) -> None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,6 +44,7 @@ class Server:
 
     name = "server"
     stop_signal = signal.SIGTERM
+    end_signal = signal.SIGKILL  # the quickest end that leaves no child behind
     user: int | None = None  # the numeric user the server runs as, where it must not be ours
 
     def __init__(self) -> None:
@@ -89,10 +91,12 @@ class Server:
 
     def kill(self) -> None:
         """Kill the process and its children with SIGKILL, as a crash does, and wait for the end."""
-        for child in self._family():
+        family = self._family()
+        for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
+                process.kill()
         self._end(signal.SIGKILL)
+        _wait_until(lambda: not any(map(runs, family)))
 
     def restart(self, how: signal.Signals | None = None) -> Self:
         """Stop by a signal and start again with the same data at the same port."""
@@ -110,8 +114,9 @@ class Server:
             process.resume()
 
     def close(self) -> None:
-        """Kill what runs and remove the directory; safe to call again."""
-        self.kill()
+        """End what runs, frozen or not, and remove the directory; safe to call again."""
+        self.resume()
+        self._end(self.end_signal)
         shutil.rmtree(self.directory, ignore_errors=True)
         atexit.unregister(self.close)
 
@@ -141,19 +146,29 @@ class Server:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise ServerFailed(
-                f"{self.name} did not end on {how.name}{self._last_words()}"
-            ) from None
+            raise ServerFailed(f"{self.name} did not end on {how.name}{self._last_words()}") from None
 
     def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not self.answers():
-            if process.poll() is not None:
-                raise ServerFailed(f"{self.name} ended at once{self._last_words()}")
-            if time.monotonic() > deadline:
-                raise ServerFailed(f"{self.name} does not answer{self._last_words()}")
-            time.sleep(0.02)
+        if not _wait_until(lambda: process.poll() is not None or self.answers()):
+            raise ServerFailed(f"{self.name} does not answer{self._last_words()}")
+        if process.poll() is not None:
+            raise ServerFailed(f"{self.name} ended at once{self._last_words()}")
 
     def _last_words(self) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return f": {text[-2000:]}"
+
+
+def runs(process: psutil.Process) -> bool:
+    """Tell whether a process still does something; a zombie that nobody reaps does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _wait_until(true: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while not (done := true()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return done

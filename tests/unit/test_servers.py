@@ -3,26 +3,18 @@
 import os
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 import redis
 
 from tests.servers import PostgresServer, RedisServer, ServerNotFound, binaries, claims, found
-from tests.servers.process import HOST
+from tests.servers.process import HOST, runs
 
 
 def query(server, sql):
     with psycopg.connect(server.url, autocommit=True) as connection:
         cursor = connection.execute(sql)
         return cursor.fetchall() if cursor.description else None
-
-
-def runs(process):
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.fixture(params=["system", "wheels"])
@@ -118,9 +110,7 @@ def test_the_newest_postgres_of_a_wheel_is_taken(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as somebody else")
-def test_programs_below_a_private_directory_are_copied_to_where_another_user_can_run_them(
-    monkeypatch, tmp_path
-):
+def test_programs_below_a_private_directory_are_copied_to_where_another_user_can_run_them(monkeypatch, tmp_path):
     package = binaries.package_directory(binaries.POSTGRES_WHEEL)
     if package is None:
         pytest.skip("for want of PostgreSQL")
