@@ -14,7 +14,7 @@ from django.db.models import Min
 from django.test import TestCase
 from django.utils import timezone
 
-from .. import clock, messages
+from .. import broker, clock
 from ..workflows.models import Suspension
 from ..workflows.runtime import dispatch, rows, scheduler, worker
 
@@ -103,5 +103,5 @@ def workflow_testing() -> Iterator[Workflows]:
     """Drive workflows by hand inside the block; time stands still unless ``advance`` moves it."""
     with time_machine.travel(timezone.now(), tick=False) as traveller, clock.use_process_clock():
         workflows = Workflows(traveller)
-        with mock.patch.object(messages, "publisher", workflows.publish):
+        with mock.patch.object(broker, "publisher", workflows.publish):
             yield workflows

@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from celery import current_app
-
+from ...broker import send_after_commit
 from ...conf import settings
-from ...messages import send_after_commit
 from ..models import WorkflowRun
 from . import rows
 
@@ -45,8 +43,3 @@ def queue_of(run: WorkflowRun) -> str | None:
 
 def _after_commit(task: str, args: tuple[Any, ...], queue: str | None, **options: Any) -> None:
     send_after_commit(task, args, using=rows.alias(), queue=queue, **options)
-
-
-def celery_is_configured() -> bool:
-    """Say whether this process has imported a Celery app that knows its broker."""
-    return current_app.main != "default" or current_app.conf.broker_url is not None

@@ -1,0 +1,102 @@
+"""Sends messages to Celery in bounded time; whoever sends has the message in the database anyway."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from celery import current_app, signature
+from django.apps import AppConfig
+from django.core.checks import CheckMessage
+from django.core.checks import Warning as CheckWarning
+from django.db import DEFAULT_DB_ALIAS, transaction
+from kombu import Connection
+from kombu.pools import producers
+
+logger = logging.getLogger(__name__)
+
+# What a user's request may lose to a broker that does not answer.
+TIMEOUT_SECONDS = 2.0
+
+# After a broker has refused a message none is tried for this long: whoever saves a thousand rows
+# meanwhile must not wait a thousand times.
+BREAKER_SECONDS = 5.0
+
+
+def publish(task: str, args: tuple[Any, ...] = (), **options: Any) -> bool:
+    """Send one message, at once; say whether the broker took it. Never raises.
+
+    Args:
+        task: the task's name.
+        args: its arguments, JSON.
+        options: of Celery's `apply_async` (queue, countdown, …).
+    """
+    try:
+        publisher(task, args, **options)
+    except Exception as error:  # noqa: BLE001 - whatever a broker raises, the scheduler makes good
+        logger.warning("Could not send %s%s, the scheduler will make up for it: %r", task, args, error)
+        return False
+    return True
+
+
+def send_after_commit(
+    task: str, args: tuple[Any, ...] = (), *, using: str = DEFAULT_DB_ALIAS, **options: Any
+) -> None:
+    """Publish when the transaction of the database `using` commits, and never if it rolls back."""
+    transaction.on_commit(partial(publish, task, args, **options), using=using, robust=True)
+
+
+class CeleryPublisher:
+    """Publishes with bounded time, and not at all for a while after the broker failed."""
+
+    def __init__(self) -> None:
+        self._closed_until = 0.0
+
+    def __call__(self, task: str, args: tuple[Any, ...], **options: Any) -> None:
+        if monotonic() < self._closed_until:
+            raise ConnectionError("the broker refused a message a moment ago")
+        try:
+            self._send(task, args, **options)
+        except Exception:
+            self._closed_until = monotonic() + BREAKER_SECONDS
+            raise
+
+    def _send(self, task: str, args: tuple[Any, ...], **options: Any) -> None:
+        message = signature(task)
+        if current_app.conf.task_always_eager:
+            message.apply_async(args, **options)
+            return
+        with producers[_connection()].acquire(block=True, timeout=TIMEOUT_SECONDS) as producer:
+            message.apply_async(args, producer=producer, ignore_result=True, retry=False, **options)
+
+
+publisher: Callable[..., None] = CeleryPublisher()
+
+
+def check_celery(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of a process that never imported the project's Celery app: its messages go nowhere."""
+    if current_app.main != "default" or current_app.conf.broker_url is not None:
+        return []
+    return [
+        CheckWarning(
+            "This process has no Celery app, so its messages go to amqp://localhost.",
+            hint="Import the app in the __init__.py of your project: from .celery import app as celery_app",
+            id="django_ai.W001",
+        )
+    ]
+
+
+def _connection() -> Connection:
+    # Celery's own connection waits six seconds for a broker that refuses, and for ever for one that is
+    # silent; retry=False does not change that, these options do.
+    conf = current_app.conf
+    amqp = str(conf.broker_write_url or conf.broker_url or "amqp").startswith(("amqp", "pyamqp"))
+    timeouts = ("read_timeout", "write_timeout") if amqp else ("socket_timeout", "socket_connect_timeout")
+    bounded = {**dict.fromkeys(timeouts, TIMEOUT_SECONDS), **conf.broker_transport_options}
+    bounded.update({name: min(bounded[name] or TIMEOUT_SECONDS, TIMEOUT_SECONDS) for name in timeouts})
+    return current_app.connection_for_write(
+        connect_timeout=TIMEOUT_SECONDS, transport_options={**bounded, "max_retries": 0}
+    )
