@@ -1,0 +1,1 @@
+"""The commands of the workflows app, and what they are made of."""

@@ -1,0 +1,102 @@
+"""A registration, and the verification of an e-mail address that other workflows can use too."""
+
+import secrets
+
+from django.conf import settings
+from django.core.mail import send_mail
+from django.urls import reverse
+from pydantic import BaseModel
+
+from django_ai.automation.workflows.core import (
+    SubflowResult,
+    WorkflowStatus,
+    complete,
+    fail,
+    get_context,
+    goto,
+    run_subflow,
+    step,
+    wait,
+    workflow,
+)
+
+from .models import Account
+
+MOST_LINKS = 2
+
+
+@workflow("email_verification")
+class EmailVerificationWorkflow:
+    class Context(BaseModel):
+        email: str
+        token: str = ""
+        links_sent: int = 0
+        verified: bool = False
+
+    @step(start=True)
+    def send_link(self):
+        ctx = get_context()
+        ctx.token = ctx.token or secrets.token_urlsafe(16)
+        ctx.links_sent += 1
+        link = reverse("verify_email", args=[ctx.token])
+        send_mail("Is this your address?", f"Then please open {link}", None, [ctx.email])
+        return goto(self.confirm, progress=0.5)
+
+    # Decorated: the body runs after the signal.
+    @wait.for_signal(
+        "email_verified",
+        correlate="{token}",
+        timeout=settings.SHOP_LINK_LIFETIME,
+        on_timeout="remind",
+        display_title="Verify the address",
+        display_subtitle="We have sent a link, please open it",
+        display_waiting_for="a click on the link",
+    )
+    @step()
+    def confirm(self):
+        get_context().verified = True
+        return complete(display_title="Verified", display_subtitle=get_context().email)
+
+    @step()
+    def remind(self):
+        if get_context().links_sent < MOST_LINKS:
+            return goto(self.send_link)
+        return fail("The address was not verified.")
+
+
+@workflow("registration")
+class RegistrationWorkflow:
+    class Context(BaseModel):
+        account_id: int
+        email: str
+        active_subworkflow_run_id: int | None = None
+
+    @step(start=True)
+    def verify_email(self):
+        return run_subflow(
+            EmailVerificationWorkflow,
+            on_complete=self.after_verification,
+            email=get_context().email,
+            progress=0.3,
+            display_title="Verification of the address",
+        )
+
+    @step()
+    def after_verification(self, subflow_result: SubflowResult):
+        if subflow_result.status == WorkflowStatus.COMPLETED:
+            return goto(self.welcome, progress=0.8)
+        return goto(self.remove_account)
+
+    @step()
+    def welcome(self):
+        ctx = get_context()
+        account = Account.objects.get(pk=ctx.account_id)
+        account.verified = True
+        account.save(update_fields=["verified"])
+        send_mail("Welcome", f"Nice to have you here, {account.name}.", None, [account.email])
+        return complete(display_title=f"Welcome, {account.name}!")
+
+    @step()
+    def remove_account(self):
+        Account.objects.filter(pk=get_context().account_id).delete()
+        return fail("The address was never verified.")

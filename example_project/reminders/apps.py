@@ -1,0 +1,7 @@
+"""Carts that were left behind."""
+
+from django.apps import AppConfig
+
+
+class RemindersConfig(AppConfig):
+    name = "reminders"
