@@ -68,9 +68,7 @@ def _python(context: BaseModel) -> dict[str, Any]:
 
 def _secrets(context: BaseModel) -> dict[str, Any]:
     # pydantic dumps a secret as asterisks, which would lose it.
-    return {
-        name: _reveal(value) for name, value in context if isinstance(value, SecretStr | SecretBytes)
-    }
+    return {name: _reveal(value) for name, value in context if isinstance(value, SecretStr | SecretBytes)}
 
 
 def _reveal(secret: SecretStr | SecretBytes) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from ..exceptions import ContextInvalid, IllegalMove, WaitTimedOut, describe
+from pydantic import BaseModel
+
+from ..exceptions import ContextInvalid, IllegalMove, InvalidCommand, WaitTimedOut, describe
 from .commands import CLOCKS, WaitKind
 from .context import merge
 from .definition import Retry, WorkflowDefinition
@@ -24,9 +26,7 @@ def begin(definition: WorkflowDefinition, context: Any, now: datetime) -> Transi
     return _checked(None, Started(), enter(definition, nowhere, definition.start.name, now))
 
 
-def decide(
-    definition: WorkflowDefinition | None, state: RunState, happening: Happening, now: datetime
-) -> Transition:
+def decide(definition: WorkflowDefinition | None, state: RunState, happening: Happening, now: datetime) -> Transition:
     """Return how ``state`` moves when ``happening`` happens at ``now``.
 
     A run whose workflow is not registered (``definition`` None) can still fail, wake and be cancelled.
@@ -40,25 +40,24 @@ def decide(
 
 
 def _checked(state: RunState | None, happening: Happening, transition: Transition) -> Transition:
-    if transition.status not in MOVES[state and state.status, type(happening)]:
+    if transition.status not in MOVES[state.status if state else None, type(happening)]:
         raise IllegalMove(f"{type(happening).__name__} must not make a run {transition.status}.")
     return transition
 
 
-def _returned(
-    definition: WorkflowDefinition, state: RunState, happening: Returned, now: datetime
-) -> Transition:
+def _returned(definition: WorkflowDefinition, state: RunState, happening: Returned, now: datetime) -> Transition:
     waits_for = state.suspension.kind if state.suspension else None
     if state.status is SUSPENDED and waits_for is not WaitKind.FORM:
         raise IllegalMove(f"The run waits for {waits_for}, not for a form.")
     return obey(definition, replace(state, context=happening.context), happening.value, now)
 
 
-def _raised(
-    definition: WorkflowDefinition | None, state: RunState, happening: Raised, now: datetime
-) -> Transition:
+def _raised(definition: WorkflowDefinition | None, state: RunState, happening: Raised, now: datetime) -> Transition:
     policy = _policy(definition, state.step)
     error = describe(happening.error)
+    if state.attempt > policy.max_attempts:
+        # The workers of all attempts are gone; the claim that found this out ran nothing.
+        return failed(replace(state, attempt=policy.max_attempts), error, state.failures)
     failure = Failure(attempt=state.attempt, error=error, traceback=happening.traceback, at=now)
     failures = (*state.failures, failure)
     if not policy.allows(happening.error, state.attempt):
@@ -88,44 +87,44 @@ def failed(state: RunState, error: str, failures: tuple[Failure, ...] = ()) -> T
         progress=state.progress,
         inputs=state.inputs,
         error=error,
-        record=StepRecord(
-            step=state.step, status=FAILED, attempts=state.attempt, error=error, failures=failures
-        ),
+        record=StepRecord(step=state.step, status=FAILED, attempts=state.attempt, error=error, failures=failures),
     )
 
 
-def _due(
-    definition: WorkflowDefinition | None, state: RunState, happening: Due, now: datetime
-) -> Transition:
+def _due(definition: WorkflowDefinition | None, state: RunState, happening: Due, now: datetime) -> Transition:
     wait = _suspension(state)
     if wait.due_at is None or wait.due_at > now:
         raise IllegalMove("The run's time has not come yet.")
     if wait.kind in CLOCKS:
         return _resumed(definition, state, wait, now)
     if wait.on_timeout is not None:
-        onward = enter(definition, state, wait.on_timeout, now)
+        onward = _enter_unattended(definition, state, wait.on_timeout, now)
     else:
         onward = failed(replace(state, attempt=0), describe(WaitTimedOut(_overdue(wait))))
     return replace(onward, gives_up_child=wait.kind is WaitKind.CHILD)
 
 
-def _answered(
-    definition: WorkflowDefinition, state: RunState, happening: Answered, now: datetime
-) -> Transition:
+def _answered(definition: WorkflowDefinition, state: RunState, happening: Answered, now: datetime) -> Transition:
     wait = _suspension(state)
     if wait.kind in CLOCKS or wait.kind is WaitKind.FORM:
         raise IllegalMove(f"A run that waits for a {wait.kind} takes no answer.")
-    if state.context is None:
-        raise ContextInvalid
-    context = merge(state.context, happening.payload)
-    answered = replace(state, context=context, inputs=happening.inputs)
+    context = _merged(state.context, happening.payload)
+    onward = _resumed(definition, replace(state, context=context), wait, now)
     changed = None if context is state.context else context
-    return replace(_resumed(definition, answered, wait, now), context=changed, inputs=happening.inputs)
+    return replace(onward, context=changed, inputs={**onward.inputs, **happening.inputs})
 
 
-def _resumed(
-    definition: WorkflowDefinition | None, state: RunState, wait: Suspension, now: datetime
-) -> Transition:
+def _merged(context: BaseModel | None, payload: Mapping[str, Any]) -> BaseModel | None:
+    # Without a payload even a run whose context no longer fits goes on: a finished child must resume
+    # its parent, and the worker will say what does not fit.
+    if not payload:
+        return context
+    if context is None:
+        raise ContextInvalid
+    return merge(context, payload)
+
+
+def _resumed(definition: WorkflowDefinition | None, state: RunState, wait: Suspension, now: datetime) -> Transition:
     if wait.resumes_body:
         again = wait.kind is WaitKind.RETRY
         return Transition(
@@ -140,10 +139,16 @@ def _resumed(
             failures=state.failures if again else (),
         )
     if wait.then is None:
-        return Transition(
-            status=COMPLETED, step=state.step, sequence=state.sequence + 1, progress=1.0
-        )
-    return enter(definition, state, wait.then, now)
+        return Transition(status=COMPLETED, step=state.step, sequence=state.sequence + 1, progress=1.0)
+    return _enter_unattended(definition, state, wait.then, now)
+
+
+def _enter_unattended(definition: WorkflowDefinition | None, state: RunState, name: str, now: datetime) -> Transition:
+    """Enter a step. Nobody is there to be told that its wait cannot be made, so the run fails with it."""
+    try:
+        return enter(definition, state, name, now)
+    except InvalidCommand as error:
+        return failed(replace(state, step=name, attempt=0), describe(error))
 
 
 def _cancelled(
@@ -159,9 +164,7 @@ def _cancelled(
     )
 
 
-def _retried(
-    definition: WorkflowDefinition | None, state: RunState, happening: Retried, now: datetime
-) -> Transition:
+def _retried(definition: WorkflowDefinition | None, state: RunState, happening: Retried, now: datetime) -> Transition:
     if not state.attempt:  # what failed was a wait, not the step's body: wait again
         return enter(definition, state, state.step, now)
     return Transition(

@@ -62,9 +62,7 @@ def _sleep(definition: WorkflowDefinition, state: RunState, command: Sleep, now:
     return _suspend(state, suspension, command.progress, inputs=state.inputs)
 
 
-def _run_subflow(
-    definition: WorkflowDefinition, state: RunState, command: RunSubflow, now: datetime
-) -> Transition:
+def _run_subflow(definition: WorkflowDefinition, state: RunState, command: RunSubflow, now: datetime) -> Transition:
     _check_targets(definition, command.on_complete, command.on_timeout)
     suspension = Suspension(
         kind=WaitKind.CHILD,
@@ -79,9 +77,7 @@ def _run_subflow(
     return _suspend(state, suspension, command.progress, child=child)
 
 
-def _suspend(
-    state: RunState, suspension: Suspension, progress: float | None, **changes: Any
-) -> Transition:
+def _suspend(state: RunState, suspension: Suspension, progress: float | None, **changes: Any) -> Transition:
     return Transition(
         status=SUSPENDED,
         step=state.step,
@@ -116,9 +112,7 @@ def _end(
 
 
 def _record(state: RunState, status: WorkflowStatus, error: str = "") -> StepRecord:
-    return StepRecord(
-        step=state.step, status=status, attempts=state.attempt, error=error, failures=state.failures
-    )
+    return StepRecord(step=state.step, status=status, attempts=state.attempt, error=error, failures=state.failures)
 
 
 def _check_targets(definition: WorkflowDefinition, *names: str | None) -> None:

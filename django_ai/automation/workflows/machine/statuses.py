@@ -42,7 +42,7 @@ MOVES: dict[tuple[WorkflowStatus | None, type[Happening]], frozenset[WorkflowSta
     (RUNNING, Returned): frozenset({RUNNING, SUSPENDED, COMPLETED, FAILED}),
     (RUNNING, Raised): frozenset({RUNNING, SUSPENDED, FAILED}),
     (RUNNING, Cancelled): frozenset({CANCELLED}),
-    (SUSPENDED, Answered): frozenset({RUNNING, SUSPENDED, COMPLETED}),
+    (SUSPENDED, Answered): frozenset({RUNNING, SUSPENDED, COMPLETED, FAILED}),
     (SUSPENDED, Due): frozenset({RUNNING, SUSPENDED, COMPLETED, FAILED}),
     (SUSPENDED, Returned): frozenset({RUNNING, SUSPENDED, COMPLETED, FAILED}),
     (SUSPENDED, Cancelled): frozenset({CANCELLED}),
