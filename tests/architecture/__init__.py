@@ -1,0 +1,1 @@
+"""What holds for the whole package, read from its code."""
