@@ -16,6 +16,8 @@ class WorkflowsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, schedule  # noqa: F401
+        from .runtime import triggers
 
         autodiscover_modules("workflows")
+        triggers.connect()
         schedule.install()

@@ -4,6 +4,7 @@ from .authoring.commands import complete, fail, goto, run_subflow, sleep, wait, 
 from .authoring.current import get_context
 from .authoring.steps import step
 from .authoring.subflow import SubflowResult
+from .authoring.triggers import event_workflow
 from .authoring.workflow import workflow
 from .machine.definition import Retry
 from .machine.statuses import WorkflowStatus
@@ -15,6 +16,7 @@ __all__ = [
     "WorkflowStatus",
     "complete",
     "engine",
+    "event_workflow",
     "fail",
     "get_context",
     "goto",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
@@ -55,6 +56,17 @@ class WorkflowRun(models.Model):
     )
     active_subworkflow_run_id = models.BigIntegerField(null=True, blank=True)
     triggered_by_event_id = models.BigIntegerField(null=True, blank=True)
+
+    # Not SET_NULL, by which a deleted user's runs would become nobody's, and so everybody's.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="workflow_runs",
+        help_text="Whose run it is: who may see it and post its forms, unless the workflow says otherwise.",
+    )
 
     lease_until = models.DateTimeField(null=True, blank=True)
     dispatched_at = models.DateTimeField(null=True, blank=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 
 from ..exceptions import DuplicateWorkflow, UnknownWorkflow
@@ -17,6 +17,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._versions: dict[str, dict[str, WorkflowDefinition]] = {}
+        self._watchers: list[Callable[[WorkflowDefinition], None]] = []
 
     def register(self, definition: WorkflowDefinition) -> None:
         """Add a definition. The very same class again (autoreload) replaces it.
@@ -33,6 +34,14 @@ class Registry:
                 f" {_path(known.cls)} and {_path(definition.cls)}. Rename one, or give it another version."
             )
         versions[definition.version] = definition
+        for watcher in self._watchers:
+            watcher(definition)
+
+    def watch(self, watcher: Callable[[WorkflowDefinition], None]) -> None:
+        """Call ``watcher`` with every definition, those that are here and those that will come."""
+        self._watchers.append(watcher)
+        for definition in self:
+            watcher(definition)
 
     def get(self, name: str, version: str | None = None) -> WorkflowDefinition | None:
         """Return a definition: of this version where it is registered, else the latest, else None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
@@ -63,6 +63,14 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventTrigger:
+    """The event that starts a workflow, and how long after it (negative: before)."""
+
+    event: str
+    offset: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepDefinition:
     """One step of a workflow."""
 
@@ -89,7 +97,7 @@ class WorkflowDefinition:
     steps: Mapping[str, StepDefinition]
     retry: Retry | None = None
     queue: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    trigger: EventTrigger | None = None
 
     @property
     def start(self) -> StepDefinition:

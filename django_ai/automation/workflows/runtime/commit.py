@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,12 +15,13 @@ from ...conf import settings
 from ..authoring.registry import registry
 from ..exceptions import ContextTooLarge, StaleClaim
 from ..machine import context as contexts
+from ..machine.commands import WaitKind
 from ..machine.decide import begin
 from ..machine.definition import WorkflowDefinition
 from ..machine.state import ChildStart, Transition
 from ..machine.statuses import COMPLETED, FINAL, RUNNING, SUSPENDED
 from ..models import SignalKind, StepExecution, Suspension, WorkflowRun
-from . import dispatch, inbox, rows
+from . import dispatch, inbox, rows, waits
 from .contexts import make_context
 
 ACTIVE_CHILD_FIELD = "active_subworkflow_run_id"
@@ -29,20 +29,32 @@ ACTIVE_CHILD_FIELD = "active_subworkflow_run_id"
 
 def create(definition: WorkflowDefinition, context: BaseModel, **columns: Any) -> WorkflowRun:
     """Insert a run at its first step, in the caller's transaction; the message goes out when it commits."""
+    return create_many(definition, [(context, columns)])[0]
+
+
+def create_many(
+    definition: WorkflowDefinition, starts: Iterable[tuple[BaseModel, Mapping[str, Any]]]
+) -> list[WorkflowRun]:
+    """Insert a run for each context with its further columns, in a few statements for all."""
     database = rows.alias()
     now = clock.read(database)
-    transition = replace(begin(definition, context, now), context=context)
-    with rows.transaction_of_runs():
-        run = WorkflowRun.objects.using(database).create(
+    begun = [(begin(definition, context, now), context, columns) for context, columns in starts]
+    runs = [
+        WorkflowRun(
             name=definition.name,
             version=definition.version,
-            **_columns(transition, now, claim=False),
             data=_data(context),
+            **_columns(transition, now, claim=False),
             **columns,
         )
-        _suspend(run, transition, now)
-        _announce(run, transition, now)
-    return run
+        for transition, context, columns in begun
+    ]
+    with rows.transaction_of_runs():
+        WorkflowRun.objects.using(database).bulk_create(runs, batch_size=1000)
+        for run, (transition, _, _) in zip(runs, begun, strict=True):
+            _suspend(run, transition, now, led_from=now)
+            _announce(run, transition, now)
+    return runs
 
 
 def commit(run: WorkflowRun, transition: Transition, now: datetime, *, claim: bool = False) -> None:
@@ -73,7 +85,7 @@ def commit(run: WorkflowRun, transition: Transition, now: datetime, *, claim: bo
     if was_suspended:
         Suspension.objects.using(run._state.db).filter(pk=run.pk).delete()
     _record(run, transition, visit, now)
-    _suspend(run, transition, now)
+    _suspend(run, transition, now, led_from=visit[1])
     _tell_family(run, transition)
     if not claim:
         _announce(run, transition, now)
@@ -135,7 +147,8 @@ def _check_size(data: Mapping[str, Any]) -> None:
 
 def _start_child(parent: WorkflowRun, child: ChildStart) -> WorkflowRun:
     definition = registry.find(child.workflow, child.version)
-    return create(definition, make_context(definition, child.context), parent_run=parent)
+    context = make_context(definition, child.context)
+    return create(definition, context, parent_run=parent, owner_id=parent.owner_id)
 
 
 def _record(run: WorkflowRun, transition: Transition, visit: tuple[int, datetime], now: datetime) -> None:
@@ -156,23 +169,27 @@ def _record(run: WorkflowRun, transition: Transition, visit: tuple[int, datetime
     )
 
 
-def _suspend(run: WorkflowRun, transition: Transition, now: datetime) -> None:
+def _suspend(run: WorkflowRun, transition: Transition, now: datetime, led_from: datetime) -> None:
     wait = transition.suspension
     if wait is None:
         return
-    Suspension.objects.using(run._state.db).create(
+    for_event = wait.kind is WaitKind.EVENT
+    row = Suspension.objects.using(run._state.db).create(
         run=run,
         kind=wait.kind,
         name=wait.name,
         correlation=wait.correlation,
         due_at=wait.due_at,
-        since=wait.since,
+        # What occurred while the step that led here was running is not lost.
+        since=(wait.since or led_from) if for_event else None,
         then=wait.then,
         on_timeout=wait.on_timeout,
         resumes_body=wait.resumes_body,
         display=dict(wait.display),
         created_at=wait.created_at or now,
     )
+    if for_event:
+        waits.look_back(run, row)
 
 
 def _tell_family(run: WorkflowRun, transition: Transition) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -20,6 +21,18 @@ from . import commit, inbox, rows
 from .contexts import make_context
 
 RunReference = WorkflowRun | int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starter:
+    """Starts runs with the options that ``engine.using`` was given."""
+
+    owner_id: Any = None
+
+    def start(self, workflow: str | type, /, **context: Any) -> WorkflowRun:
+        """Start a run and return it, as ``engine.start`` does."""
+        definition = registry.find(workflow)
+        return commit.create(definition, make_context(definition, context), owner_id=self.owner_id)
 
 
 class Engine:
@@ -41,8 +54,15 @@ class Engine:
             NoStartStep: the workflow declares no start step.
             ContextInvalid: the arguments do not fit.
         """
-        definition = registry.find(workflow)
-        return commit.create(definition, make_context(definition, context))
+        return self.using().start(workflow, **context)
+
+    def using(self, *, owner: Any = None) -> Starter:
+        """Return what starts runs with options beside their context: ``engine.using(owner=user).start(…)``.
+
+        Args:
+            owner: the user, or the user's primary key, whose run it is; children of the run inherit it.
+        """
+        return Starter(owner_id=getattr(owner, "pk", owner))
 
     def signal(
         self,

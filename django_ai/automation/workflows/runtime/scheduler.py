@@ -13,7 +13,7 @@ from ...conf import settings
 from ..machine.commands import WaitKind
 from ..machine.statuses import FINAL, RUNNING
 from ..models import Signal, SignalKind, SignalState, Suspension, WorkflowRun
-from . import dispatch, rows, worker
+from . import dispatch, rows, waits, worker
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +25,17 @@ class Tick:
     woken: int = 0
     resent: int = 0
     delivered: int = 0
+    caught_up: int = 0
 
 
 def tick() -> Tick:
     """Do one pass: wake what is due, send again what was lost. Any number may run at once."""
-    return Tick(woken=wake_due(), resent=resend_steps(), delivered=resend_deliveries())
+    return Tick(
+        woken=wake_due(),
+        resent=resend_steps(),
+        delivered=resend_deliveries(),
+        caught_up=waits.catch_up(),
+    )
 
 
 def wake_due() -> int:
