@@ -25,6 +25,9 @@ def call(
     """Call a step and return what it returns. ``arguments`` beside those stored with the run."""
     instance = definition.cls()
     instance.context = context
+    instance.run_id = run.pk
+    # The same in every attempt of this visit, and in no other visit: for services that ask for one.
+    instance.idempotency_key = f"{run.name}:{run.pk}:{run.sequence}"
     for name, value in run.inputs.items():
         if name in step.parameters:
             arguments[name] = _INPUTS[name](value)
