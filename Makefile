@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	&& echo $$python && break; done)
 ARGS ?=
 
-.PHONY: help venv test lint types format coverage demo build clean
+.PHONY: help venv test matrix lint format demo wheel clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,8 +23,19 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --group dev --editable '.[redis,postgres,drf,testing,demo]'
 	@touch $@
 
-test: $(STAMP) ## Run the tests with coverage; ARGS="-k name" picks some
+test: $(STAMP) ## Run the tests and measure coverage; ARGS="-k name" runs some, unmeasured
+ifeq ($(ARGS),)
+	@mkdir -p .cache/coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
+
+matrix: $(STAMP) ## Run the tests on every supported Python and Django that is here
+	$(BIN)/tox
 
 lint: $(STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -36,8 +47,15 @@ format: $(STAMP) ## Put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-demo: $(STAMP) ## Watch workflows run; ONCE=1 for no terminal
-	$(BIN)/python example_project/demo.py
+demo: $(STAMP) ## Watch workflows run; ONCE=1 without a terminal, PORT=8001
+	@$(BIN)/python example_project/demo.py $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
+
+wheel: $(STAMP) ## Build the wheel and try it in an environment of its own
+	rm -rf dist .cache/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m venv .cache/wheel
+	.cache/wheel/bin/python -m pip install --quiet dist/*.whl
+	cd .cache/wheel && bin/python -W error -I $(CURDIR)/.ci/check_wheel.py
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) .cache .tox build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
