@@ -24,6 +24,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_ai.automation.events",
     "django_ai.automation.workflows",
     "shop",
     "orders",
