@@ -1,0 +1,1 @@
+"""The code of the user's guide, run as it is printed there."""
