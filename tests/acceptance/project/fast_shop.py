@@ -1,0 +1,11 @@
+"""The example shop's settings, with the engine's own given by the environment."""
+
+import json
+import os
+
+from shop.settings import *  # noqa: F403
+
+DEBUG = False
+ALLOWED_HOSTS = ["127.0.0.1"]
+EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+DJANGO_AI = json.loads(os.environ.get("SHOP_DJANGO_AI", "{}"))
