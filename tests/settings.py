@@ -1,6 +1,8 @@
 """The smallest project the suite runs in; DATABASE_URL and REDIS_URL name its servers."""
 
 import os
+import warnings
+from importlib.util import find_spec
 
 from tests.settings_databases import database
 
@@ -25,6 +27,10 @@ INSTALLED_APPS = [
     "django_ai.automation.workflows",
     "tests.app",
 ]
+# Proprietary and optional: where it is installed, the forms are tested under it too.
+if find_spec("statezero"):
+    INSTALLED_APPS.insert(INSTALLED_APPS.index("rest_framework"), "statezero.adaptors.django")
+    warnings.filterwarnings("ignore", message="You have not added STATEZERO_PUSHER")
 
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",

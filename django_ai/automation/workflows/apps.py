@@ -17,7 +17,9 @@ class WorkflowsConfig(AppConfig):
     def ready(self) -> None:
         from . import checks, schedule  # noqa: F401
         from .runtime import triggers
+        from .statezero_action import offer_early_actions
 
         autodiscover_modules("workflows")
         triggers.connect()
+        offer_early_actions()
         schedule.install()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
+
+from django.core.serializers.json import DjangoJSONEncoder
 
 from .authoring.registry import registry
 from .machine.commands import WaitKind
@@ -27,7 +30,7 @@ def current_step_display(run: WorkflowRun) -> dict[str, Any]:
     return {
         "status": str(RUNNING) if at_form else str(run.status),
         "current_step": run.current_step,
-        "step_type": "action" if _is_action(step) else "waiting" if waiting else "automated",
+        "step_type": "action" if at_form else "waiting" if waiting else "automated",
         "progress": run.progress,
         "completion_display": dict(run.completion_display) if run.status == COMPLETED else {},
         "waiting_display": run.waiting_display if waiting else {},
@@ -40,9 +43,9 @@ def _step(run: WorkflowRun) -> StepDefinition | None:
     return definition.steps.get(run.current_step) if definition else None
 
 
-def _is_action(step: StepDefinition | None) -> bool:
-    return step is not None and step.action is not None
-
-
 def _step_display(step: StepDefinition | None) -> dict[str, Any]:
-    return step.display.as_dict() if step and step.display else {}
+    if step is None or step.display is None:
+        return {}
+    # Translated texts, dates and decimals become what JSON can carry.
+    data: dict[str, Any] = json.loads(json.dumps(step.display.as_dict(), cls=DjangoJSONEncoder))
+    return data

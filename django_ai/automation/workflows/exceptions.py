@@ -78,6 +78,24 @@ class StaleClaim(WorkflowError):
     """The run moved on while this step ran, so its result was discarded."""
 
 
+class FormNotOpen(WorkflowError):
+    """The run does not wait for this form (HTTP 409); the message says where it is."""
+
+    status_code = 409
+
+    @property
+    def safe_detail(self) -> str:
+        """What the person who posted may read: all of it, for who may post may know where the run is."""
+        return str(self)
+
+
+class FormFailed(WorkflowError):
+    """The code behind a form failed (HTTP 500); nothing was saved and the form may be sent again."""
+
+    status_code = 500
+    safe_detail = "Something went wrong and nothing was saved. The form may be sent again."
+
+
 class SignalRejected(WorkflowError, ValueError):
     """A signal's payload does not fit the Context of a run that waits for it.
 

@@ -83,6 +83,7 @@ def _definition(cls: type, name: str, function: Callable[..., Any]) -> StepDefin
     if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
         raise DeclarationError(f"{cls.__name__}.{name}: a step is a plain method, not {function!r}.")
     options: StepOptions = getattr(function, STEP_ATTRIBUTE)
+    action = getattr(function, ACTION_ATTRIBUTE, None)
     return StepDefinition(
         name=name,
         function=function,
@@ -90,8 +91,8 @@ def _definition(cls: type, name: str, function: Callable[..., Any]) -> StepDefin
         retry=options.retry,
         queue=options.queue,
         atomic=options.atomic,
-        display=options.display,
+        display=options.display or getattr(action, "display", None),
         entry=getattr(function, ENTRY_ATTRIBUTE, None),
-        action=getattr(function, ACTION_ATTRIBUTE, None),
+        action=action,
         parameters=frozenset(list(inspect.signature(function).parameters)[1:]),
     )

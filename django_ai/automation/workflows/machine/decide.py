@@ -165,7 +165,8 @@ def _cancelled(
 
 
 def _retried(definition: WorkflowDefinition | None, state: RunState, happening: Retried, now: datetime) -> Transition:
-    if not state.attempt:  # what failed was a wait, not the step's body: wait again
+    # What failed was a wait, not the step's body: wait again. A form's body runs with the form alone.
+    if not state.attempt or _is_action(definition, state.step):
         return enter(definition, state, state.step, now)
     return Transition(
         status=RUNNING,
@@ -196,6 +197,11 @@ def _policy(definition: WorkflowDefinition | None, step: str) -> Retry:
     if definition is None:
         return Retry()
     return definition.retry_of(definition.steps[step]) if step in definition.steps else Retry()
+
+
+def _is_action(definition: WorkflowDefinition | None, name: str) -> bool:
+    step = definition.steps.get(name) if definition else None
+    return step is not None and step.action is not None
 
 
 def _overdue(wait: Suspension) -> str:

@@ -13,7 +13,6 @@ from django.db import DatabaseError, close_old_connections, connections
 
 from ... import clock
 from ...conf import settings
-from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
 from . import commit, rows
 
@@ -65,7 +64,7 @@ def renew(fence: Fence) -> None:
     try:
         close_old_connections()
         claimed = WorkflowRun.objects.using(rows.alias()).filter(
-            pk=run_id, status=RUNNING, sequence=sequence, attempt=attempt, lease_until__isnull=False
+            pk=run_id, sequence=sequence, attempt=attempt, lease_until__isnull=False
         )
         claimed.update(lease_until=clock.now() + commit.lease())
     except DatabaseError:  # the database may be away for a moment; the next beat tries again

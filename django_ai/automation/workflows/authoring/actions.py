@@ -1,0 +1,44 @@
+"""The actions that steps declare: what a person posts to them, and who may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..machine.definition import StepDefinition, WorkflowDefinition
+from ..metadata import StepDisplayMetadata
+from .registry import registry
+from .steps import STEP_ATTRIBUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Action:
+    """A step's form: the arguments of @statezero_action, and the function that they decorate."""
+
+    name: str
+    function: Callable[..., Any]
+    serializer: Any = None
+    response_serializer: Any = None
+    permissions: tuple[Any, ...] = ()
+    display: StepDisplayMetadata | None = None
+
+
+def declared_actions() -> Iterator[tuple[WorkflowDefinition, StepDefinition]]:
+    """Iterate over the steps that are actions, each with its workflow."""
+    for definition in registry:
+        for step in definition.steps.values():
+            if step.action is not None:
+                yield definition, step
+
+
+def find_action(name: str) -> Action | None:
+    """Return the action of this name, of several versions of one workflow the latest, or None."""
+    found: list[Action] = [step.action for _, step in declared_actions() if step.action.name == name]
+    return found[-1] if found else None
+
+
+def display_of(action: Action) -> StepDisplayMetadata | None:
+    """Return how the action's step is shown: as @step says, else as the action itself does."""
+    options = getattr(action.function, STEP_ATTRIBUTE, None)
+    return (options and options.display) or action.display

@@ -1,0 +1,76 @@
+"""Exceptions as answers in StateZero's format: {"status", "type", "detail"}."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic
+from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.http import Http404
+from rest_framework import exceptions as drf
+from rest_framework.response import Response
+
+# Exceptions of a step that speak to the person who posted; any other is a fault of the code.
+EXPECTED = (
+    DjangoValidationError,
+    pydantic.ValidationError,
+    PermissionDenied,
+    Http404,
+    drf.APIException,
+)
+
+_KINDS: dict[type[Exception], tuple[int, str]] = {
+    drf.ValidationError: (400, "ValidationError"),
+    DjangoValidationError: (400, "ValidationError"),
+    PermissionDenied: (403, "PermissionDenied"),
+    drf.PermissionDenied: (403, "PermissionDenied"),
+    Http404: (404, "NotFound"),
+    drf.NotFound: (404, "NotFound"),
+    ObjectDoesNotExist: (404, "NotFound"),
+}
+
+_CODES = {400: "validation_error", 403: "permission_denied", 404: "not_found"}
+
+# What is said in production, where the true words may tell too much.
+_GUARDED = {403: "Permission denied", 409: "A conflict occurred.", 500: "Internal server error"}
+
+
+def as_validation_error(error: pydantic.ValidationError) -> drf.ValidationError:
+    """Return pydantic's complaints as a DRF error on the fields that they are about."""
+    return drf.ValidationError(
+        {".".join(map(str, item["loc"])) or "non_field_errors": [item["msg"]] for item in error.errors()}
+    )
+
+
+def error_response(error: Exception) -> Response:
+    """Return the answer for an exception."""
+    status, kind = _kind(error)
+    return Response({"status": status, "type": kind, "detail": _detail(error, status)}, status=status)
+
+
+def _kind(error: Exception) -> tuple[int, str]:
+    for known, kind in _KINDS.items():
+        if isinstance(error, known):
+            return kind
+    return int(getattr(error, "status_code", 500)), type(error).__name__
+
+
+def _detail(error: Exception, status: int) -> Any:
+    if status in _GUARDED and not settings.DEBUG:
+        return getattr(error, "safe_detail", _GUARDED[status])
+    if isinstance(error, DjangoValidationError):
+        detail: Any = getattr(error, "message_dict", None) or error.messages
+    else:
+        detail = getattr(error, "detail", str(error))
+    return _coded(detail, _CODES[status]) if status in _CODES else detail
+
+
+def _coded(detail: Any, code: str) -> Any:
+    if isinstance(detail, Mapping):
+        return {key: _coded(value, code) for key, value in detail.items()}
+    if isinstance(detail, list | tuple):
+        return [_coded(value, code) for value in detail]
+    return {"message": str(detail), "code": code}

@@ -1,0 +1,117 @@
+"""The schema of an action: its fields, their choices and how they are shown, as JSON-ready data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from rest_framework import serializers
+from rest_framework.fields import empty
+
+from ..authoring.actions import Action, display_of
+from ..metadata import FieldDisplayConfig
+from .serializers import RUN_ID, input_serializer
+
+Field = serializers.Field[Any, Any, Any, Any]
+
+# The first that fits tells a field's type and format; subclasses come before their bases.
+_TYPES: tuple[tuple[type[Any], str, str | None], ...] = (
+    (serializers.BooleanField, "boolean", None),
+    (serializers.EmailField, "string", "email"),
+    (serializers.URLField, "string", "uri"),
+    (serializers.UUIDField, "string", "uuid"),
+    (serializers.IntegerField, "integer", None),
+    (serializers.FloatField, "number", None),
+    (serializers.DecimalField, "number", "decimal"),
+    (serializers.DateTimeField, "string", "date-time"),
+    (serializers.DateField, "string", "date"),
+    (serializers.TimeField, "string", "time"),
+    (serializers.DurationField, "string", "duration"),
+    (serializers.MultipleChoiceField, "array", None),
+    (serializers.ManyRelatedField, "array", None),
+    (serializers.ListSerializer, "array", None),
+    (serializers.ListField, "array", None),
+    (serializers.DictField, "object", None),
+    (serializers.JSONField, "object", None),
+    (serializers.Serializer, "object", None),
+    (serializers.FileField, "string", "file"),
+)
+
+_LIMITS = ("max_length", "min_length", "max_value", "min_value", "max_digits", "decimal_places", "allow_blank")
+
+# A select with more entries than this helps nobody: its field has no choices, and needs a component.
+MOST_CHOICES = 1000
+
+
+def schema_of(action: Action, request: Any) -> dict[str, Any]:
+    """Return an action's schema: name, title, fields in their order, display."""
+    display = display_of(action)
+    serializer: Any = input_serializer(action)(context={"request": request})
+    configs = {config.field_name: config for config in display.field_display_configs} if display else {}
+    data = {
+        "action_name": action.name,
+        "title": action.name.replace("_", " ").capitalize(),
+        "fields": {
+            name: _field(name, field, configs.get(name))
+            for name, field in serializer.fields.items()
+            if name != RUN_ID and not field.read_only and not isinstance(field, serializers.HiddenField)
+        },
+        "display": display.as_dict() if display else {},
+    }
+    encoded: dict[str, Any] = json.loads(json.dumps(data, cls=DjangoJSONEncoder))
+    return encoded
+
+
+def _field(name: str, field: Field, config: FieldDisplayConfig | None = None) -> dict[str, Any]:
+    kind, form = _type(field)
+    default = field.default
+    helps = [text for text in (field.help_text, config and config.display_help_text) if text]
+    described: dict[str, Any] = {
+        "type": kind,
+        "format": form,
+        "label": field.label or name.replace("_", " ").capitalize(),
+        "help_text": " ".join(map(str, helps)),
+        "required": field.required,
+        "nullable": field.allow_null,
+        "default": None if default is empty or callable(default) else field.to_representation(default),
+        "choices": _choices(field, config.filter_queryset if config else None),
+        "multiline": bool(field.style.get("base_template") == "textarea.html"),
+        "component": config.display_component if config else None,
+        "filter_queryset": config.filter_queryset if config else None,
+    }
+    described |= {key: getattr(field, key) for key in _LIMITS if getattr(field, key, None) is not None}
+    child = getattr(field, "child", None)
+    if child is not None:
+        described["items"] = _field(name, child)
+    if isinstance(field, serializers.Serializer):
+        described["fields"] = {key: _field(key, inner) for key, inner in field.fields.items()}
+    return described
+
+
+def _type(field: Field) -> tuple[str, str | None]:
+    for known, kind, form in _TYPES:
+        if isinstance(field, known):
+            return kind, form
+    return "string", None
+
+
+def _choices(field: Any, filters: Mapping[str, Any] | None) -> list[dict[str, Any]] | None:
+    if isinstance(field, serializers.ManyRelatedField):
+        return _choices(field.child_relation, filters)
+    if isinstance(field, serializers.RelatedField):
+        return _related(field, filters or {})
+    if not isinstance(field, serializers.ChoiceField):
+        return None
+    return [{"value": value, "label": str(label)} for value, label in field.choices.items()]
+
+
+def _related(field: Any, filters: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    queryset = field.get_queryset()
+    if queryset is None:
+        return None
+    found = list(queryset.filter(**filters)[: MOST_CHOICES + 1])
+    if len(found) > MOST_CHOICES:
+        return None
+    return [{"value": field.to_representation(item), "label": field.display_value(item)} for item in found]

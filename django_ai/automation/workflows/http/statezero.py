@@ -1,0 +1,84 @@
+"""Registration of an action with StateZero, which then serves its URL and shows it in its schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from statezero.core.actions import action
+from statezero.core.classes import DisplayMetadata, FieldDisplayConfig, FieldGroup
+from statezero.core.interfaces import AbstractActionPermission
+
+from ..authoring.actions import Action, display_of
+from ..metadata import StepDisplayMetadata
+from . import permissions
+from .actions import get_action, perform
+from .serializers import input_serializer
+
+
+def register(declared: Action) -> None:
+    """Make an action StateZero's own; under a name that is there already, replace that one."""
+    action(
+        _function(declared),
+        name=declared.name,
+        docstring=declared.function.__doc__,
+        serializer=_serializer(declared),
+        response_serializer=declared.response_serializer,
+        permissions=[_permission(declared)],
+        display=_display(display_of(declared)),
+    )
+
+
+def _function(declared: Action) -> Any:
+    def post(*, request: Any, **data: Any) -> dict[str, Any]:
+        return perform(get_action(declared.name), request, data)
+
+    # StateZero attributes an action to the app in whose directory the code of its function lies.
+    post.__code__ = post.__code__.replace(co_filename=_file(declared), co_name=declared.name)
+    post.__name__ = post.__qualname__ = declared.name
+    post.__module__ = declared.function.__module__
+    return post
+
+
+def _file(declared: Action) -> str:
+    # One action that lies in no installed app would break the schema of all.
+    path = declared.function.__code__.co_filename
+    directories = [Path(config.path).resolve() for config in apps.get_app_configs()]
+    return path if any(parent in directories for parent in Path(path).resolve().parents) else __file__
+
+
+def _serializer(declared: Action) -> type[Any]:
+    class Serializer:
+        # Made when the first form comes: only then can every type hint be resolved.
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            return input_serializer(declared)(*args, **kwargs)
+
+    return Serializer
+
+
+def _permission(declared: Action) -> type[AbstractActionPermission]:
+    class Permission(AbstractActionPermission):  # type: ignore[misc]
+        def has_permission(self, request: Any, action_name: str) -> bool:
+            permissions.check(declared, request)
+            return True
+
+        def has_action_permission(self, request: Any, action_name: str, validated_data: dict[str, Any]) -> bool:
+            permissions.check_data(declared, request, validated_data)
+            return True
+
+    names = [getattr(item, "__name__", type(item).__name__) for item in declared.permissions]
+    Permission.__name__ = Permission.__qualname__ = "And".join(names) or "RunPermission"
+    return Permission
+
+
+def _display(metadata: StepDisplayMetadata | None) -> DisplayMetadata | None:
+    if metadata is None:
+        return None
+    data = metadata.as_dict()
+    return DisplayMetadata(
+        display_title=data["display_title"],
+        display_description=data["display_description"],
+        field_groups=[FieldGroup(**group) for group in data["field_groups"]],
+        field_display_configs=[FieldDisplayConfig(**config) for config in data["field_display_configs"]],
+    )

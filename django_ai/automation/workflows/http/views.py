@@ -1,0 +1,129 @@
+"""The views of forms and runs: actions/<name>/, runs/<id>/ and runs/<id>/form/."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from time import monotonic
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils.module_loading import import_string
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ..exceptions import FormNotOpen
+from ..models import WorkflowRun
+from ..runtime import forms, rows
+from . import permissions
+from .actions import get_action, post
+from .errors import error_response
+from .schema import schema_of
+
+# How long a request for a run's next state is held open at most, and how often it looks, in seconds.
+LONGEST_HOLD = 25.0
+LOOK_EVERY = 0.5
+
+
+class _View(APIView):
+    """Answers every fault in StateZero's format, under the permission that guards StateZero's views."""
+
+    def get_permissions(self) -> Sequence[BasePermission]:
+        allow = getattr(settings, "STATEZERO_VIEW_ACCESS_CLASS", "rest_framework.permissions.AllowAny")
+        return [import_string(allow)()]
+
+
+class ActionView(_View):
+    """A form: GET describes it, POST submits it."""
+
+    def get(self, request: Request, name: str) -> Response:
+        try:
+            action = get_action(name)
+            permissions.check(action, request)
+            return Response(schema_of(action, request))
+        except Exception as error:  # noqa: BLE001
+            return error_response(error)
+
+    def post(self, request: Request, name: str) -> Response:
+        try:
+            return Response(post(get_action(name), request))
+        except Exception as error:  # noqa: BLE001
+            return error_response(error)
+
+
+class RunView(_View):
+    """A run as a front end shows it: its ``current_step_display``."""
+
+    def get(self, request: Request, run_id: int) -> Response:
+        try:
+            run = permissions.visible_run(request, run_id)
+        except Exception as error:  # noqa: BLE001
+            return error_response(error)
+        headers = {"ETag": _etag(run.sequence, run.status), "Cache-Control": "private, no-cache"}
+        if request.headers.get("If-None-Match") == headers["ETag"]:
+            return Response(status=304, headers=headers)
+        return Response(run.current_step_display, headers=headers)
+
+
+class RunFormView(_View):
+    """The schema of the form that a run waits for; 409 where it waits for none."""
+
+    def get(self, request: Request, run_id: int) -> Response:
+        try:
+            run = permissions.visible_run(request, run_id)
+            _, step = forms.form_of(run)
+            if step is None:
+                return error_response(FormNotOpen(_formless(run)))
+            permissions.check(step.action, request)
+            return Response(schema_of(step.action, request))
+        except Exception as error:  # noqa: BLE001
+            return error_response(error)
+
+
+def _formless(run: WorkflowRun) -> str:
+    return f"Run #{run.pk} waits for no form: it is {run.status} at step {run.current_step!r}."
+
+
+action_view = transaction.non_atomic_requests(ActionView.as_view())
+form_view = transaction.non_atomic_requests(RunFormView.as_view())
+
+
+@transaction.non_atomic_requests
+async def run_view(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Serve a run; under ASGI hold a request with ``Prefer: wait=seconds`` until the run has moved."""
+    respond = sync_to_async(RunView.as_view())
+    response: HttpResponse = await respond(request, run_id=run_id)
+    seconds = _seconds_to_hold(request)
+    if response.status_code != 304 or not seconds:
+        return response
+    if await _moves(run_id, response["ETag"], seconds):
+        response = await respond(request, run_id=run_id)
+    response["Preference-Applied"] = f"wait={seconds:g}"
+    return response
+
+
+def _seconds_to_hold(request: HttpRequest) -> float:
+    # Under WSGI a held request would hold a worker of the web server.
+    wanted = re.search(r"\bwait=(\d+)", request.headers.get("Prefer", ""))
+    return min(float(wanted[1]), LONGEST_HOLD) if wanted and isinstance(request, ASGIRequest) else 0
+
+
+async def _moves(run_id: int, etag: str, seconds: float) -> bool:
+    runs = WorkflowRun.objects.using(rows.alias()).filter(pk=run_id).values_list("sequence", "status")
+    until = monotonic() + seconds
+    while monotonic() < until:
+        await asyncio.sleep(LOOK_EVERY)
+        now_at = await runs.afirst()
+        if now_at is None or _etag(*now_at) != etag:
+            return True
+    return False
+
+
+def _etag(sequence: int, status: str) -> str:
+    return f'"{sequence}-{status}"'

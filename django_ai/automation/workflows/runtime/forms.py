@@ -1,0 +1,203 @@
+"""A form's submit, done in the request: claim the run, call the step, settle what it gave."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.db.models import QuerySet
+
+from ... import clock
+from ..exceptions import FormFailed, FormNotOpen, StaleClaim, describe
+from ..machine import context as contexts
+from ..machine.commands import WaitKind
+from ..machine.decide import decide
+from ..machine.definition import StepDefinition, WorkflowDefinition
+from ..machine.happenings import Returned
+from ..machine.state import Failure
+from ..machine.statuses import SUSPENDED
+from ..models import WorkflowRun
+from . import call, commit, heartbeat, inbox, rows
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+# Anybody may post a form that fails again and again: the row must not grow for ever.
+MOST_FAILURES = 10
+
+
+@dataclass(slots=True)
+class Post:
+    """A form on its way in.
+
+    Attributes:
+        action: the name of the action that it was posted to.
+        arguments: the form's values, of which the step's function receives those that it takes.
+        offered: what it receives where it names it, but never in its ``**kwargs``.
+        expected: exceptions that speak to the person who posted; any other is a fault of the code.
+    """
+
+    action: str
+    arguments: Mapping[str, Any]
+    offered: Mapping[str, Any] = field(default_factory=dict)
+    expected: tuple[type[Exception], ...] = ()
+
+
+@dataclass(slots=True)
+class Claim:
+    """A run whose form this request alone may answer.
+
+    Attributes:
+        held: the row as the claim left it, for ``run`` moves on before its transaction commits.
+        before: what the claim changed, as it was.
+    """
+
+    run: WorkflowRun
+    definition: WorkflowDefinition
+    step: StepDefinition
+    watch: clock.Stopwatch
+    held: QuerySet[WorkflowRun]
+    before: Mapping[str, Any]
+
+    def release(self, **columns: Any) -> None:
+        """Leave the run waiting for the form, as if nobody had posted it."""
+        self.held.update(lease_until=None, **columns)
+
+
+def submit(run_id: int, post: Post, answer: Callable[[WorkflowRun], Answer]) -> Answer:
+    """Run the step that waits for this form, move the run, and return what ``answer`` makes of it.
+
+    All that the step wrote, the move and ``answer`` commit together or not at all. The claim comes
+    first and commits alone, so that of many simultaneous posts only one runs the step's code; it is
+    a lease, so that a process that dies with it does not close the form for good.
+
+    Raises:
+        WorkflowRun.DoesNotExist: no such run.
+        FormNotOpen: the run is elsewhere, or somebody else's post of this form is being done.
+        FormFailed: the step raised something else than ``post.expected``, or cannot be obeyed.
+    """
+    claim = _claim(run_id, post.action)
+    try:
+        with heartbeat.keeping(claim.run):
+            return _perform(claim, post, answer)
+    except StaleClaim:
+        raise _elsewhere(_read(run_id)[0]) from None
+    except post.expected:
+        claim.release(**claim.before)
+        raise
+    except Exception as error:
+        claim.release(failures=_failures(claim, error))
+        logger.exception("The form %s of %s failed.", post.action, claim.run)
+        raise FormFailed(_broken(claim, error)) from error
+    except BaseException:
+        claim.release(**claim.before)
+        raise
+
+
+def _claim(run_id: int, action: str) -> Claim:
+    while True:  # each miss is somebody else's move, so this ends
+        run, watch = _read(run_id)
+        definition, step = _open_step(run, action, watch.now())
+        before = {name: getattr(run, name) for name in ("attempt", "visit_started_at", "failures")}
+        columns = {
+            "attempt": run.attempt + 1,
+            "lease_until": watch.now() + commit.lease(),
+            "visit_started_at": run.visit_started_at or watch.now(),
+        }
+        unchanged = _fenced(run).filter(lease_until=run.lease_until)
+        if unchanged.update(**columns):
+            for name, value in columns.items():
+                setattr(run, name, value)
+            return Claim(run, definition, step, watch, held=_fenced(run), before=before)
+
+
+def _read(run_id: int) -> tuple[WorkflowRun, clock.Stopwatch]:
+    runs = WorkflowRun.objects.using(rows.alias()).select_related("suspension")
+    run = runs.annotate(db_now=clock.now()).get(pk=run_id)
+    return run, rows.stopwatch(run)
+
+
+def _fenced(run: WorkflowRun) -> QuerySet[WorkflowRun]:
+    runs = WorkflowRun.objects.using(rows.alias())
+    return runs.filter(pk=run.pk, status=SUSPENDED, sequence=run.sequence, attempt=run.attempt)
+
+
+def _open_step(run: WorkflowRun, action: str, now: datetime) -> tuple[WorkflowDefinition, StepDefinition]:
+    definition, step = form_of(run)
+    if definition is None or step is None or step.action.name != action:
+        raise _elsewhere(run)
+    if run.lease_until is not None and run.lease_until > now:
+        raise FormNotOpen(
+            f"Somebody's post of this form is being done right now: run #{run.pk} is at step {run.current_step!r}."
+        )
+    return definition, step
+
+
+def form_of(run: WorkflowRun) -> tuple[WorkflowDefinition | None, StepDefinition | None]:
+    """Return the workflow and the step whose form the run waits for, or None where it waits for none."""
+    definition = rows.definition_of(run)
+    if definition is None or run.waits_for is None or run.waits_for.kind != WaitKind.FORM:
+        return None, None
+    step = definition.steps.get(run.current_step)
+    return (definition, step) if step and step.action is not None else (None, None)
+
+
+def _elsewhere(run: WorkflowRun) -> FormNotOpen:
+    wait = run.waits_for
+    waits_for = f", waiting for a {wait.kind}" if wait else ""
+    return FormNotOpen(
+        f"This form is not open: run #{run.pk} of {run.name!r} is {run.status} at step {run.current_step!r}{waits_for}."
+    )
+
+
+def _perform(claim: Claim, post: Post, answer: Callable[[WorkflowRun], Answer]) -> Answer:
+    definition, step, run = claim.definition, claim.step, claim.run
+    context = contexts.load(definition.context_class, run.data)
+    arguments = _fitting(step, post)
+    with rows.transaction_of_runs() if step.atomic else nullcontext():
+        value = call.call(definition, step, run, context, **arguments)
+        with rows.transaction_of_runs():
+            _settle(claim, Returned(value, context))
+            return answer(run)
+
+
+def _fitting(step: StepDefinition, post: Post) -> dict[str, Any]:
+    parameters = inspect.signature(step.function).parameters.values()
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    given = {name: value for name, value in post.arguments.items() if takes_any or name in step.parameters}
+    return given | {name: value for name, value in post.offered.items() if name in step.parameters}
+
+
+def _settle(claim: Claim, happening: Returned) -> None:
+    run, watch = claim.run, claim.watch
+    transition = decide(claim.definition, rows.snapshot(run, claim.definition), happening, watch.now())
+    commit.commit(run, transition, watch.now())
+    if run.status == SUSPENDED:
+        # The row is locked by now, so a message is either seen here or its delivery comes after us.
+        answered = inbox.deliver(run, watch.now())
+        if answered is not None:
+            commit.commit(run, answered, watch.now())
+
+
+def _failures(claim: Claim, error: Exception) -> list[dict[str, Any]]:
+    failure = Failure(
+        attempt=claim.before["attempt"] + 1,
+        error=describe(error),
+        traceback="".join(traceback.format_exception(error)),
+        at=claim.watch.now(),
+    )
+    return [*claim.before["failures"], rows.failure_data(failure)][-MOST_FAILURES:]
+
+
+def _broken(claim: Claim, error: Exception) -> str:
+    return (
+        f"Step {claim.step.name!r} of run #{claim.run.pk} failed, nothing was saved and the form"
+        f" may be sent again: {describe(error)}"
+    )

@@ -1,0 +1,93 @@
+"""The decorator that makes a step a form which a person posts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+from django.apps import apps
+
+from .authoring.actions import Action
+from .authoring.steps import ACTION_ATTRIBUTE
+from .exceptions import DeclarationError
+from .metadata import StepDisplayMetadata
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+__all__ = ["statezero_action"]
+
+
+def statezero_action(
+    name: str | None = None,
+    serializer: Any = None,
+    response_serializer: Any = None,
+    permissions: Any = None,
+    display: Any = None,
+) -> Callable[[Function], Function]:
+    """Make a step wait for a form, and run it with what is posted to ``actions/<name>/``.
+
+    It stands above or below ``@step``. With the app ``statezero.adaptors.django`` installed the
+    action is StateZero's; without it the app's own URLs serve it in the same way.
+
+    Args:
+        name: the action's name in the URL, unique in the project; by default the step's name.
+        serializer: a DRF serializer class for the step's arguments; by default made of its type
+            hints. ``workflow_run_id`` is added where it lacks it.
+        response_serializer: a DRF serializer class that picks the answer's fields from the run's
+            display and its context; by default the answer is the run's display.
+        permissions: DRF's permission classes or StateZero's for actions, one or several.
+        display: how the step is shown; ``@step(display=…)`` comes first.
+    """
+    if callable(name):
+        raise DeclarationError(f"Write @statezero_action() with parentheses above {name.__name__}.")
+
+    def decorate(function: Function) -> Function:
+        action = Action(
+            name=name or function.__name__,
+            function=function,
+            serializer=serializer,
+            response_serializer=response_serializer,
+            permissions=_as_tuple(permissions),
+            display=_metadata(display),
+        )
+        setattr(function, ACTION_ATTRIBUTE, action)
+        _offer_to_statezero(action)
+        return function
+
+    return decorate
+
+
+def _as_tuple(permissions: Any) -> tuple[Any, ...]:
+    if permissions is None:
+        return ()
+    return tuple(permissions) if isinstance(permissions, Sequence) else (permissions,)
+
+
+def _metadata(display: Any) -> StepDisplayMetadata | None:
+    if display is None or isinstance(display, StepDisplayMetadata):
+        return display
+    if not is_dataclass(display):
+        raise DeclarationError(f"display= takes a StepDisplayMetadata, not {display!r}.")
+    # StateZero's own metadata has the same keys, and more.
+    given = {field.name: getattr(display, field.name, None) for field in fields(StepDisplayMetadata)}
+    return StepDisplayMetadata(**{name: value for name, value in given.items() if value is not None})
+
+
+# Actions that were declared before the models of all apps were there.
+_early: list[Action] = []
+
+
+def _offer_to_statezero(action: Action) -> None:
+    if not apps.models_ready:
+        _early.append(action)
+    elif apps.is_installed("statezero.adaptors.django"):
+        from .http.statezero import register
+
+        register(action)
+
+
+def offer_early_actions() -> None:
+    """Register with StateZero, where it is installed, what was declared while Django was loading."""
+    while _early:
+        _offer_to_statezero(_early.pop(0))

@@ -1,0 +1,193 @@
+"""Of everything that happens to a form at the same moment, exactly one wins."""
+
+import threading
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+from django.utils import timezone
+from pydantic import BaseModel
+from rest_framework.test import APIClient
+
+from django_ai.automation import broker
+from django_ai.automation.workflows.core import complete, engine, step, wait, workflow
+from django_ai.automation.workflows.models import StepExecution, WorkflowRun
+from django_ai.automation.workflows.runtime import scheduler, worker
+from django_ai.automation.workflows.statezero_action import statezero_action
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def no_broker(monkeypatch):
+    monkeypatch.setattr(broker, "publisher", lambda *args, **options: None)
+
+
+def at_once(*calls):
+    """Call all in threads of their own that start together; return what they gave, or raised."""
+    barrier = threading.Barrier(len(calls))
+    results = [None] * len(calls)
+
+    def run(index, call):
+        barrier.wait()
+        try:
+            results[index] = call()
+        except Exception as error:  # noqa: BLE001
+            results[index] = error
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=item) for item in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def post(run, action="race", base="/forms/", **data):
+    body = {"workflow_run_id": run.pk, **data}
+    return APIClient().post(f"{base}actions/{action}/", body, format="json")
+
+
+@pytest.fixture
+def bodies():
+    """How often the code of the form below has run."""
+    return []
+
+
+@pytest.fixture
+def race(bodies):
+    @workflow("race")
+    class Race:
+        class Context(BaseModel):
+            number: int = 0
+
+        @statezero_action(name="race")
+        @step(start=True)
+        def ask(self, number: int):
+            bodies.append(number)
+            self.context.number = number
+            return wait.for_signal("go", timeout=timedelta(days=1))
+
+    return engine.start(Race)
+
+
+@pytest.fixture
+def paused(bodies):
+    """A form whose code stands still until the test lets it go on."""
+    started, go_on = threading.Event(), threading.Event()
+
+    @workflow("paused")
+    class Paused:
+        @statezero_action(name="race")
+        @step(start=True)
+        def ask(self):
+            bodies.append(1)
+            started.set()
+            assert go_on.wait(30)
+            return complete()
+
+    run = engine.start(Paused)
+    run.started, run.go_on = started, go_on
+    return run
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="a hundred writers of one file wait for each other")
+def test_of_a_hundred_simultaneous_posts_one_wins_and_ninety_nine_hear_of_it(race, bodies, base):
+    answers = at_once(*[lambda n=n: post(race, base=base, number=n) for n in range(100)])
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 99}
+    assert len(bodies) == 1
+    assert StepExecution.objects.filter(run=race).count() == 0, "a step that suspends leaves no history"
+    race.refresh_from_db()
+    assert (race.data, race.sequence) == ({"number": bodies[0]}, 2)
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="a hundred writers of one file wait for each other")
+def test_a_hundred_simultaneous_posts_leave_one_row_of_history(bodies, base):
+    @workflow("once")
+    class Once:
+        @statezero_action(name="once")
+        @step(start=True)
+        def ask(self, number: int):
+            bodies.append(number)
+            return complete()
+
+    run = engine.start(Once)
+    answers = at_once(*[lambda n=n: post(run, "once", base, number=n) for n in range(100)])
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 99}
+    assert len(bodies) == 1
+    assert StepExecution.objects.filter(run=run).count() == 1
+
+
+def hold(run):
+    """Post the form in a thread and return when its code has started, with what gives the answer."""
+    answers = []
+
+    def send():
+        answers.append(post(run))
+        connections.close_all()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    assert run.started.wait(30)
+
+    def finish():
+        run.go_on.set()
+        thread.join()
+        return answers[0]
+
+    return finish
+
+
+def test_while_a_form_is_being_done_a_second_post_is_told_so_without_waiting(paused, bodies):
+    finish = hold(paused)
+    second = post(paused)
+    assert second.status_code == 409
+    assert "right now" in second.json()["detail"]
+    assert finish().status_code == 200
+    assert len(bodies) == 1
+
+
+def test_a_run_cancelled_while_its_form_is_being_done_stays_cancelled(paused):
+    finish = hold(paused)
+    engine.cancel(paused)
+    answer = finish()
+    assert (answer.status_code, "is cancelled" in answer.json()["detail"]) == (409, True)
+    paused.refresh_from_db()
+    assert paused.status == "cancelled"
+    assert not paused.step_executions.exists()
+
+
+def test_a_process_that_dies_with_a_form_does_not_close_it_for_good(race, bodies):
+    dead = timezone.now() - timedelta(seconds=1)
+    WorkflowRun.objects.filter(pk=race.pk).update(attempt=1, lease_until=dead)
+    assert post(race, number=7).status_code == 200
+    assert bodies == [7]
+
+
+def test_a_post_whose_lease_ran_out_loses_to_the_one_that_came_after(paused):
+    finish = hold(paused)
+    WorkflowRun.objects.filter(pk=paused.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    paused.started.clear()
+    finish_late = hold(paused)
+    assert sorted(answer.status_code for answer in (finish(), finish_late())) == [200, 409]
+    assert StepExecution.objects.filter(run=paused).count() == 1
+
+
+@pytest.mark.parametrize("turn", range(10))
+def test_posts_cancellations_signals_and_the_scheduler_at_once_move_a_run_along_one_path(race, bodies, turn):
+    answers = at_once(
+        *[lambda n=n: post(race, number=n) for n in range(6)],
+        lambda: engine.cancel(race),
+        lambda: engine.signal("go", run=race),
+        lambda: worker.deliver(race.pk),
+        scheduler.tick,
+    )[:6]
+    race.refresh_from_db()
+    accepted = [answer for answer in answers if answer.status_code == 200]
+    assert len(accepted) <= 1
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert race.status in ("cancelled", "completed")
+    assert race.data["number"] == (bodies[0] if accepted else 0)

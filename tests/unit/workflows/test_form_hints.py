@@ -1,0 +1,121 @@
+"""A serializer made of a step's type hints has the field that a Django developer expects of each."""
+
+import datetime as dt
+import uuid
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Literal, Union
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import models
+from pydantic import BaseModel, EmailStr
+from rest_framework import serializers
+
+from django_ai.automation.workflows.exceptions import DeclarationError
+from django_ai.automation.workflows.http.hints import serializer_of
+
+
+class Colour(Enum):
+    RED = "r"
+    DARK_BLUE = "b"
+
+
+class Size(models.TextChoices):
+    SMALL = "s", "Rather small"
+
+
+class Address(BaseModel):
+    city: str
+
+
+def only_field(hint: Any):
+    def function(self, value): ...
+
+    function.__annotations__["value"] = hint
+    return serializer_of(function)().fields["value"]
+
+
+@pytest.mark.parametrize(
+    ("hint", "field"),
+    [
+        (str, serializers.CharField),
+        (int, serializers.IntegerField),
+        (float, serializers.FloatField),
+        (bool, serializers.BooleanField),
+        (Decimal, serializers.DecimalField),
+        (dt.date, serializers.DateField),
+        (dt.datetime, serializers.DateTimeField),
+        (dt.time, serializers.TimeField),
+        (dt.timedelta, serializers.DurationField),
+        (uuid.UUID, serializers.UUIDField),
+        (EmailStr, serializers.EmailField),
+        (list, serializers.ListField),
+        (dict, serializers.DictField),
+        (dict[str, int], serializers.DictField),
+        (Any, serializers.JSONField),
+        (Annotated[int, "years"], serializers.IntegerField),
+        (Literal["a", "b"], serializers.ChoiceField),
+        (Group, serializers.PrimaryKeyRelatedField),
+        (list[Group], serializers.ManyRelatedField),
+    ],
+)
+def test_each_hint_has_its_field(hint, field):
+    made = only_field(hint)
+    assert type(made) is field
+    assert (made.required, made.allow_null) == (True, False)
+
+
+@pytest.mark.parametrize("hint", [int | None, Union[int, None]])  # noqa: UP007, UP045
+def test_what_may_be_none_may_be_left_out(hint):
+    field = only_field(hint)
+    assert (type(field), field.required, field.allow_null) == (serializers.IntegerField, False, True)
+
+
+def test_a_default_makes_a_field_optional():
+    def function(self, word: str = "none", many: list[int] | None = None): ...
+
+    serializer = serializer_of(function)(data={"word": ""})
+    assert serializer.is_valid()
+    assert serializer.validated_data == {"word": "", "many": None}
+
+
+def test_the_items_of_a_list_have_their_own_field():
+    assert type(only_field(list[EmailStr]).child) is serializers.EmailField
+
+
+def test_a_step_receives_members_of_its_enum():
+    field = only_field(Colour)
+    assert field.run_validation("b") is Colour.DARK_BLUE
+    assert dict(field.choices) == {"r": "Red", "b": "Dark blue"}
+    assert field.to_representation(Colour.RED) == "r"
+    with pytest.raises(serializers.ValidationError):
+        field.run_validation("x")
+    assert dict(only_field(Size).choices) == {"s": "Rather small"}
+
+
+def test_a_step_receives_pydantic_models_and_their_faults_have_a_place():
+    field = only_field(Address)
+    assert field.run_validation({"city": "Rome"}) == Address(city="Rome")
+    with pytest.raises(serializers.ValidationError) as fault:
+        field.run_validation({})
+    assert list(fault.value.detail) == ["city"]
+
+
+def test_the_request_and_open_ended_parameters_are_nobodys_to_post():
+    def function(self, word: str, request, *rest: int, **more: int): ...
+
+    assert list(serializer_of(function)().fields) == ["word"]
+
+
+@pytest.mark.parametrize("hint", [int | str, object, "NoSuchType", type(None)])
+def test_a_hint_without_a_field_asks_for_a_serializer(hint):
+    with pytest.raises(DeclarationError, match="(?i)give @statezero_action a serializer"):
+        only_field(hint)
+
+
+def test_a_parameter_without_a_hint_asks_for_a_serializer():
+    def function(self, value): ...
+
+    with pytest.raises(DeclarationError, match="no type hint"):
+        serializer_of(function)
