@@ -78,7 +78,8 @@ publisher: Callable[..., None] = CeleryPublisher()
 
 def check_celery(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Warn of a process that never imported the project's Celery app: its messages go nowhere."""
-    if current_app.main != "default" or current_app.conf.broker_url is not None:
+    url: object = current_app.conf.broker_url
+    if current_app.main != "default" or url is not None:
         return []
     return [
         CheckWarning(

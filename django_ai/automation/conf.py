@@ -92,6 +92,22 @@ class Settings:
     SECONDS_PER_TASK = Setting[float](
         10, int, float, minimum=0, doc="Seconds after which a task hands over to the next."
     )
+    EVENT_ATTEMPTS = Setting[int](
+        3, int, minimum=1, doc="How often a handler of an event is called until its failure is final."
+    )
+    EVENT_RETRY_SECONDS = Setting[float](
+        10, int, float, minimum=0, doc="Pause before a failed handler is called again; it doubles each time."
+    )
+    EVENT_GRACE_SECONDS = Setting[float](
+        86_400,
+        int,
+        float,
+        minimum=0,
+        doc="An older row's date that is further past than this when it is first seen is history: no event.",
+    )
+    EVENT_RECONCILE_SECONDS = Setting[float](
+        3_600, int, float, minimum=0, doc="How often rows that sent no signals are brought in line; 0 is never."
+    )
 
 
 settings = Settings()

@@ -1,0 +1,27 @@
+"""Celery's way in; each task does what its function says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from celery import shared_task
+
+from . import announcing, reconciliation, scheduler
+
+
+@shared_task(name=announcing.OCCUR, ignore_result=True)
+def occur(ids: Sequence[int]) -> None:
+    """Make events occur that a transaction has just announced."""
+    scheduler.occur_due(ids)
+
+
+@shared_task(name="django_ai.events.tick", ignore_result=True)
+def tick() -> None:
+    """Do what is due for events: the safety net under lost messages, and what makes dates come true."""
+    scheduler.occur_due()
+
+
+@shared_task(name="django_ai.events.reconcile", ignore_result=True)
+def reconcile() -> None:
+    """Bring the events of rows in line that were written without signals."""
+    reconciliation.reconcile()
