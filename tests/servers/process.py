@@ -92,9 +92,7 @@ class Server:
     def kill(self) -> None:
         """Kill the process and its children with SIGKILL, as a crash does, and wait for the end."""
         family = self._family()
-        for process in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        _each(family, psutil.Process.kill)
         self._end(signal.SIGKILL)
         _wait_until(lambda: not any(map(runs, family)))
 
@@ -105,20 +103,20 @@ class Server:
 
     def pause(self) -> None:
         """Freeze the process and its children: connections stay open and nobody answers."""
-        for process in self._family():
-            process.suspend()
+        _each(self._family(), psutil.Process.suspend)
 
     def resume(self) -> None:
         """Let a frozen server go on."""
-        for process in self._family():
-            process.resume()
+        _each(self._family(), psutil.Process.resume)
 
     def close(self) -> None:
         """End what runs, frozen or not, and remove the directory; safe to call again."""
-        self.resume()
-        self._end(self.end_signal)
-        shutil.rmtree(self.directory, ignore_errors=True)
-        atexit.unregister(self.close)
+        try:
+            self.resume()
+            self._end(self.end_signal)
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            atexit.unregister(self.close)
 
     def identity(self) -> dict[str, Any]:
         """Return the arguments that make a child process run as the server's user."""
@@ -165,6 +163,12 @@ def runs(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _each(processes: list[psutil.Process], act: Callable[[psutil.Process], None]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end of itself meanwhile
+            act(process)
 
 
 def _wait_until(true: Callable[[], bool]) -> bool:
