@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -21,7 +20,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         _take_a_redis_database(early_config)
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or nobody would stop the servers
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or nobody would stop the servers
     servers = found.find()
     early_config.add_cleanup(servers.close)
     early_config.stash[_notes] = servers.notes
