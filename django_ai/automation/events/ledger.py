@@ -122,23 +122,29 @@ def change(row: Event, action: Action, item: Statement) -> None:
             cancel(row, _reason(item))
 
 
-def update(rows: Sequence[Event]) -> None:
+def update(rows: Sequence[Event], fields: Sequence[str] = CHANGED) -> None:
     """Save rows that were changed here, announce what is due of them and tell of the cancelled."""
     for row in rows:
         row.failures = timing.count_failed(row)
     if len(rows) == 1:
-        rows[0].save(update_fields=CHANGED)
+        rows[0].save(update_fields=fields)
     else:
-        Event.objects.using(database()).bulk_update(rows, CHANGED, batch_size=settings.BATCH_SIZE)
+        Event.objects.using(database()).bulk_update(rows, fields, batch_size=settings.BATCH_SIZE)
     announce(filter(_is_due, rows), database())
     send_after_commit(event_cancelled, [row for row in rows if row.newly_cancelled], database())
 
 
 def cancel(row: Event, note: str) -> None:
-    """Give up what is still to come of an event; what has occurred stays occurred. Saves nothing."""
-    row.next_due_at = None
+    """Give up what is still to come of an event; what has occurred stays occurred. Saves nothing.
+
+    Calls that failed at or after an event that occurred are still repeated.
+    """
+    for delivery in row.deliveries.values():
+        if delivery["state"] == timing.WAITING:
+            delivery["state"] = timing.SKIPPED
     if row.status in (EventStatus.PENDING, EventStatus.FAILED):
         row.status, row.note, row.newly_cancelled = EventStatus.CANCELLED, note, True
+    row.next_due_at = timing.next_due(row, subscriptions.to(row.name))
 
 
 def fail(row: Event, fault: str) -> None:

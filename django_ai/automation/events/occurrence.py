@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ..conf import settings
 from . import ledger, plan, registry, timing
-from .definitions import EventDefinition, Kind
+from .definitions import Kind
 from .ledger import Statement
 from .models import Event, EventStatus
 from .plan import Action
@@ -34,41 +34,38 @@ def examine(event: Event, now: datetime) -> Outcome:
     definition = registry.definition(event.entity_type, event.name)
     if definition is None or definition.kind is not Kind.SCHEDULED:
         return _carry_out(event, now)
-    if event.entity is None:
-        ledger.cancel(event, f"{event.entity_type} #{event.entity_id} is gone.")
-        event.key = None
-        return Outcome(event)
-    return _examine_scheduled(event, definition, verdict(definition, event.entity), now)
+    entity = event.entity
+    said = verdict(definition, entity) if entity is not None else None
+    if event.has_occurred:
+        return _follow_up(event, said, now)
+    return _examine_pending(event, Statement(definition, event.entity_type, event.entity_id, entity, said), now)
 
 
-def _examine_scheduled(event: Event, definition: EventDefinition, said: Verdict, now: datetime) -> Outcome:
-    statement = Statement(definition, event.entity_type, event.entity_id, event.entity, said)
-    history = plan.history_before(now, settings.EVENT_GRACE_SECONDS)
-    action = plan.decide(Kind.SCHEDULED, event, said, is_new=False, history=history)
-    if said is None and (event.has_occurred or event.at > now):
-        return _let_pass(event, now)
+def _examine_pending(event: Event, statement: Statement, now: datetime) -> Outcome:
+    said = statement.said
+    if said is None and statement.entity is not None and event.at > now:
+        _pass_over(event, _due_calls(event, now), said)
+        return _carry_out(event, now)
     if isinstance(said, Wanted) and said.at == event.at:
         event.correlation = said.correlation
-        return _carry_out(event, now, definition)
-    if action is Action.NOTHING:
-        return _let_pass(event, now, said) if isinstance(said, Faulty) else _carry_out(event, now, definition)
+        return _carry_out(event, now, statement)
+    history = plan.history_before(now, settings.EVENT_GRACE_SECONDS)
+    action = plan.decide(Kind.SCHEDULED, event, said, is_new=False, history=history)
     ledger.change(event, action, statement)
     return Outcome(event, replaced_by=statement if action is Action.REPLACE else None)
 
 
-def _let_pass(event: Event, now: datetime, fault: Faulty | None = None) -> Outcome:
-    """The condition does not hold at this moment: what is due now is skipped, the rest stays."""
-    due = timing.due(event, subscriptions.to(event.name), now)
-    state = {"state": timing.FAILED, "error": fault.text} if fault else {"state": timing.SKIPPED}
-    for item in [*due.calls, *due.too_late]:
-        event.deliveries[item.key] = dict(state)
-    event.next_due_at = timing.next_due(event, subscriptions.to(event.name))
-    return Outcome(event)
+def _follow_up(event: Event, said: Verdict, now: datetime) -> Outcome:
+    """What comes after an event comes only while it is still true; what failed is repeated anyway."""
+    if not (isinstance(said, Wanted) and said.at == event.at):
+        waiting = [item for item in _due_calls(event, now) if event.deliveries[item.key]["state"] == timing.WAITING]
+        _pass_over(event, waiting, said)
+    return _carry_out(event, now)
 
 
-def _carry_out(event: Event, now: datetime, definition: EventDefinition | None = None) -> Outcome:
-    if definition and definition.data and event.entity is not None:
-        data = payload(definition, event.entity)
+def _carry_out(event: Event, now: datetime, statement: Statement | None = None) -> Outcome:
+    if statement is not None and statement.entity is not None:
+        data = payload(statement.definition, statement.entity)
         if isinstance(data, Faulty):
             ledger.fail(event, data.text)
             return Outcome(event)
@@ -89,7 +86,18 @@ def _occur(event: Event, now: datetime, subscribed: list[Subscription]) -> None:
     _mark(event, [item for item in later if item.key not in event.deliveries], timing.WAITING)
 
 
-def _mark(event: Event, subscribed: list[Subscription], state: str) -> None:
-    for item in subscribed:
+def _due_calls(event: Event, now: datetime) -> list[Subscription]:
+    return timing.due(event, subscriptions.to(event.name), now).calls
+
+
+def _pass_over(event: Event, calls: list[Subscription], said: Verdict) -> None:
+    """Leave calls out: the condition does not hold at their moment, or cannot be evaluated."""
+    for item in calls:
+        fault = {"state": timing.FAILED, "error": said.text} if isinstance(said, Faulty) else None
+        event.deliveries[item.key] = fault or {"state": timing.SKIPPED}
+
+
+def _mark(event: Event, calls: list[Subscription], state: str) -> None:
+    for item in calls:
         # Attempts are kept: should this call fail too, it is one more of them.
         event.deliveries[item.key] = {**event.deliveries.get(item.key, {}), "state": state}

@@ -109,7 +109,8 @@ def _carry_out(events: list[Event]) -> None:
     if failed:
         for event in failed.values():
             event.next_due_at = timing.next_due(event, subscriptions.to(event.name))
-        ledger.update(list(failed.values()))
+        # No more than that: a handler may have moved its own event, which goes on as another row.
+        ledger.update(list(failed.values()), ("deliveries", "failures", "next_due_at"))
     send_after_commit(event_occurred, [item.event for item in outcomes if item.itself], database())
 
 

@@ -89,6 +89,8 @@ def _outstanding(event: Timed, subscribed: Iterable[Subscription]) -> list[tuple
 
 def _moment(event: Timed, subscription: Subscription) -> datetime | None:
     delivery = event.deliveries.get(subscription.key)
+    if not (event.is_pending or event.has_occurred):
+        return None
     if delivery is None:
         # A subscription that was deployed after the event occurred comes too late for it.
         return moment_of(event.at, subscription.offset) if event.is_pending else None

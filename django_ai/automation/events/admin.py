@@ -1,0 +1,123 @@
+"""Events in the admin: what is to come and when, what occurred, what failed and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from . import by_hand, consequences
+from .models import Event, EventQuerySet
+from .registry import definitions_of, model_named, origins
+from .statuses import EventStatus
+from .subscriptions import subscriptions
+
+
+if TYPE_CHECKING:
+    Base = admin.ModelAdmin[Event]
+else:
+    Base = admin.ModelAdmin
+
+
+class NameFilter(admin.SimpleListFilter):
+    """The names that models declare or handlers know, without asking a million rows for theirs."""
+
+    title = "event"
+    parameter_name = "name"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        declared = {item.name for model in origins().values() for item in definitions_of(model)}
+        wanted = {item.event for item in subscriptions if item.event}
+        return [(name, name) for name in sorted(declared | wanted)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
+        return queryset.filter(name=self.value()) if self.value() else queryset
+
+
+class FailureFilter(admin.SimpleListFilter):
+    """Events that need a person."""
+
+    title = "failures"
+    parameter_name = "failed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("any", "With failures"), ("handlers", "A handler failed"), ("declaration", "Could not be evaluated")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
+        match self.value():
+            case "any":
+                return queryset & Event.objects.failed()
+            case "handlers":
+                return queryset.filter(failures__gt=0)
+            case "declaration":
+                return queryset.filter(status=EventStatus.FAILED)
+            case _:
+                return queryset
+
+
+@admin.register(Event)
+class EventAdmin(Base):
+    """Shows events; they are changed by their entities, and cancelled or repeated by a person."""
+
+    list_display = ("name", "entity_link", "at", "status", "next_due_at", "occurred_at", "correlation", "failures")
+    list_filter = ("status", FailureFilter, NameFilter, "at")
+    search_fields = ("name", "=entity_id", "=correlation")
+    ordering = ("-id",)
+    show_full_result_count = False  # counting a million rows would take longer than showing a page
+    actions = ("cancel", "retry")
+    fieldsets = (
+        (None, {"fields": ("name", "entity_link", "correlation", "data")}),
+        ("Time", {"fields": ("status", "at", "occurred_at", "next_due_at", "armed_at", "created_at")}),
+        ("What followed", {"fields": ("led_to", "calls", "note")}),
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Event | None = None) -> tuple[str, ...]:
+        return tuple(field for _, options in self.fieldsets or () for field in options["fields"])
+
+    @admin.display(description="entity", ordering="entity_id")
+    def entity_link(self, event: Event) -> str | SafeString | None:
+        """The entity, with a link where the admin has a page for it."""
+        if not event.entity_type:
+            return None
+        text = f"{event.entity_type} #{event.entity_id}"
+        model = model_named(event.entity_type)
+        if model is None:
+            return text
+        try:
+            address = reverse(
+                f"{self.admin_site.name}:{model._meta.app_label}_{model._meta.model_name}_change",
+                args=[event.entity_id],
+            )
+        except NoReverseMatch:
+            return text
+        return format_html('<a href="{}">{}</a>', address, text)
+
+    @admin.display(description="led to")
+    def led_to(self, event: Event) -> str | SafeString | None:
+        """What apps that react to events say of this one."""
+        links = [(address, text) for text, address in consequences.of(event)]
+        return format_html_join(", ", '<a href="{}">{}</a>', links) or None
+
+    @admin.display(description="calls")
+    def calls(self, event: Event) -> str | SafeString | None:
+        """What became of each subscription."""
+        lines = [(key, item["state"], item.get("error", "")) for key, item in sorted(event.deliveries.items())]
+        return format_html_join("", "<p><strong>{}</strong>: {} {}</p>", lines) or None
+
+    @admin.action(description="Cancel what is still to come of selected events", permissions=["change"])
+    def cancel(self, request: HttpRequest, queryset: EventQuerySet) -> None:
+        count = by_hand.cancel(queryset, f"Cancelled by {request.user}.")
+        self.message_user(request, f"{count} events cancelled.", messages.SUCCESS)
+
+    @admin.action(description="Retry what failed of selected events", permissions=["change"])
+    def retry(self, request: HttpRequest, queryset: EventQuerySet) -> None:
+        count = by_hand.retry(queryset)
+        self.message_user(request, f"{count} events are repeated.", messages.SUCCESS)
