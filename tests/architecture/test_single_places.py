@@ -1,4 +1,4 @@
-"""One module sends to Celery, one asks it to for workflows, and one changes a run's status."""
+"""One module sends to Celery, one of each application has it send, one changes a run's status."""
 
 import ast
 import re
@@ -8,7 +8,8 @@ import pytest
 
 from tests.architecture.code import WORKFLOWS, broken, calls, dotted, modules, violations
 
-SENDS = {"apply_async", "send_task", "delay", "delay_on_commit", "apply_async_on_commit", "send_after_commit"}
+SENDS = {"apply_async", "send_task", "delay", "delay_on_commit", "apply_async_on_commit"}
+ORDERS = {"publish", "send_after_commit"}
 WRITES = {"update", "create", "get_or_create", "update_or_create", "bulk_create", "bulk_update", "setattr"}
 SET_STATUS = re.compile(r"\bset\b[^;]*\bstatus\b\s*=", re.IGNORECASE | re.DOTALL)
 
@@ -18,6 +19,16 @@ def sending(tree: ast.AST) -> Iterator[tuple[int, str]]:
         name = dotted(call.func).rpartition(".")[2]
         if name in SENDS:
             yield call.lineno, f"calls {name}()"
+
+
+def ordering(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield where a module has the broker module send."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module="broker", names=names):
+                yield from ((node.lineno, f"imports {name.name}") for name in names if name.name in ORDERS)
+            case ast.Attribute(value=ast.Name(id="broker"), attr=name) if name in ORDERS:
+                yield node.lineno, f"uses broker.{name}"
 
 
 def status_written(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -38,15 +49,14 @@ def _names_status(call: ast.Call) -> bool:
     return any(isinstance(node, ast.Constant) and node.value == "status" for node in values)
 
 
-def test_only_the_broker_module_sends_and_only_dispatch_has_workflows_sent():
+def test_only_the_broker_module_sends_to_celery():
     # In the machine, which cannot import Celery, a delay is a duration.
-    allowed = (
-        "automation/broker.py",
-        "automation/events/",
-        f"{WORKFLOWS}/runtime/dispatch.py",
-        f"{WORKFLOWS}/machine/",
-    )
-    assert violations(sending, modules(), exempt=allowed) == []
+    assert violations(sending, modules(), exempt=("automation/broker.py", f"{WORKFLOWS}/machine/")) == []
+
+
+def test_one_module_of_each_application_has_messages_sent():
+    allowed = (f"{WORKFLOWS}/runtime/dispatch.py", "automation/events/announcing.py")
+    assert violations(ordering, modules(), exempt=allowed) == []
 
 
 def test_the_commit_alone_writes_the_status_of_a_run():
@@ -61,6 +71,11 @@ def test_the_commit_alone_writes_the_status_of_a_run():
 )
 def test_a_message_sent_elsewhere_is_found(source):
     assert broken(sending, source)
+
+
+@pytest.mark.parametrize("source", ["from ...broker import send_after_commit", "broker.publish('execute')"])
+def test_a_message_ordered_elsewhere_is_found(source):
+    assert broken(ordering, source)
 
 
 @pytest.mark.parametrize(
