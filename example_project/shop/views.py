@@ -58,6 +58,7 @@ def run_data(run: WorkflowRun) -> dict[str, Any]:
         "id": run.pk,
         "workflow": run.name,
         "parent": run.parent_run_id,
+        "attempt": run.attempt,
         "error": run.error,
         "wakes": run.wake_at,
         "answer_page": answer_page(run),

@@ -105,6 +105,20 @@ class Web(ShopProcess):
             return error.code, {"error": error.read().decode(errors="replace")}
 
 
+class RunWorkflows(Web):
+    """Web, worker and beat in one process, by the command for newcomers."""
+
+    name = "runworkflows"
+
+    def __init__(self, env: Mapping[str, str], *options: str, manage: Path = MANAGE) -> None:
+        super().__init__(env)
+        self.options = options
+        self.manage = manage
+
+    def command(self) -> list[str]:
+        return [sys.executable, str(self.manage), "runworkflows", f"{HOST}:{self.port}", *self.options]
+
+
 class Worker(ShopProcess):
     name = "worker"
 

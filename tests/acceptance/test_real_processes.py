@@ -12,8 +12,8 @@ from tests.acceptance.conftest import PACE, Installation
 from tests.acceptance.processes import Web, wait_until
 from tests.acceptance.scenes import SCENES, Scene, Story, visits
 
-# Seconds until all of the mixed work must have ended. On two cores it takes a third of that.
-PATIENCE = 75
+# Seconds until all of the mixed work must have ended; two idle cores need a tenth of that.
+PATIENCE = 150
 
 
 class People:
