@@ -16,6 +16,7 @@ class WorkflowsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, schedule  # noqa: F401
+        from .http import checks as form_checks  # noqa: F401
         from .runtime import triggers
         from .statezero_action import offer_early_actions
 

@@ -44,8 +44,10 @@ def _step(run: WorkflowRun) -> StepDefinition | None:
 
 
 def _step_display(step: StepDefinition | None) -> dict[str, Any]:
-    if step is None or step.display is None:
-        return {}
-    # Translated texts, dates and decimals become what JSON can carry.
-    data: dict[str, Any] = json.loads(json.dumps(step.display.as_dict(), cls=DjangoJSONEncoder))
-    return data
+    return jsonable(step.display.as_dict()) if step and step.display else {}
+
+
+def jsonable(data: dict[str, Any]) -> dict[str, Any]:
+    """Return data in which translated texts, dates and decimals have become what JSON can carry."""
+    carried: dict[str, Any] = json.loads(json.dumps(data, cls=DjangoJSONEncoder))
+    return carried

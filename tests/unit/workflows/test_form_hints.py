@@ -66,7 +66,7 @@ def test_each_hint_has_its_field(hint, field):
     assert (made.required, made.allow_null) == (True, False)
 
 
-@pytest.mark.parametrize("hint", [int | None, Union[int, None]])  # noqa: UP007, UP045
+@pytest.mark.parametrize("hint", [int | None, Union[int, None]])  # noqa: UP007
 def test_what_may_be_none_may_be_left_out(hint):
     field = only_field(hint)
     assert (type(field), field.required, field.allow_null) == (serializers.IntegerField, False, True)
@@ -110,7 +110,7 @@ def test_the_request_and_open_ended_parameters_are_nobodys_to_post():
 
 @pytest.mark.parametrize("hint", [int | str, object, "NoSuchType", type(None)])
 def test_a_hint_without_a_field_asks_for_a_serializer(hint):
-    with pytest.raises(DeclarationError, match="(?i)give @statezero_action a serializer"):
+    with pytest.raises(DeclarationError, match=r"(?i)give @statezero_action a serializer"):
         only_field(hint)
 
 

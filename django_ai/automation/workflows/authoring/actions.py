@@ -11,6 +11,9 @@ from ..metadata import StepDisplayMetadata
 from .registry import registry
 from .steps import STEP_ATTRIBUTE
 
+# What a step receives where it names it, so that it is no field of its form.
+OFFERED = frozenset({"request", "workflow_run_id"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Action:

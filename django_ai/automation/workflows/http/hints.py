@@ -15,12 +15,10 @@ import pydantic
 from django.db.models import Model
 from rest_framework import serializers
 
+from ..authoring.actions import OFFERED
 from ..exceptions import DeclarationError
 
 Field = serializers.Field[Any, Any, Any, Any]
-
-# Parameters that the engine fills in, so that nobody posts them.
-GIVEN = frozenset({"request"})
 
 _PLAIN: dict[Any, Callable[..., Field]] = {
     str: serializers.CharField,
@@ -85,7 +83,7 @@ def serializer_of(function: Callable[..., Any]) -> type[serializers.Serializer[A
     fields = {
         parameter.name: _of_parameter(function, parameter, hints)
         for parameter in parameters
-        if parameter.name not in GIVEN and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        if parameter.name not in OFFERED and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
     }
     name = "".join(part.capitalize() for part in function.__name__.split("_")) + "Serializer"
     return type(name, (serializers.Serializer,), {**fields, "__module__": function.__module__})

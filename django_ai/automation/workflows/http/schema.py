@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.serializers.json import DjangoJSONEncoder
 from rest_framework import serializers
 from rest_framework.fields import empty
 
 from ..authoring.actions import Action, display_of
+from ..display import jsonable
 from ..metadata import FieldDisplayConfig
 from .serializers import RUN_ID, input_serializer
 
@@ -60,8 +59,7 @@ def schema_of(action: Action, request: Any) -> dict[str, Any]:
         },
         "display": display.as_dict() if display else {},
     }
-    encoded: dict[str, Any] = json.loads(json.dumps(data, cls=DjangoJSONEncoder))
-    return encoded
+    return jsonable(data)
 
 
 def _field(name: str, field: Field, config: FieldDisplayConfig | None = None) -> dict[str, Any]:

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
+from rest_framework import serializers
 from statezero.core.actions import action
 from statezero.core.classes import DisplayMetadata, FieldDisplayConfig, FieldGroup
 from statezero.core.interfaces import AbstractActionPermission
 
 from ..authoring.actions import Action, display_of
+from ..display import jsonable
+from ..exceptions import DeclarationError
 from ..metadata import StepDisplayMetadata
 from . import permissions
 from .actions import get_action, perform
@@ -52,9 +55,18 @@ def _serializer(declared: Action) -> type[Any]:
     class Serializer:
         # Made when the first form comes: only then can every type hint be resolved.
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-            return input_serializer(declared)(*args, **kwargs)
+            try:
+                return input_serializer(declared)(*args, **kwargs)
+            except DeclarationError:
+                if kwargs:
+                    raise
+                return Unknown()  # one action with a fault must not take the schema of all away
 
     return Serializer
+
+
+class Unknown(serializers.Serializer[Any]):
+    """The fields of an action whose declaration is at fault, as the system check says."""
 
 
 def _permission(declared: Action) -> type[AbstractActionPermission]:
@@ -75,7 +87,7 @@ def _permission(declared: Action) -> type[AbstractActionPermission]:
 def _display(metadata: StepDisplayMetadata | None) -> DisplayMetadata | None:
     if metadata is None:
         return None
-    data = metadata.as_dict()
+    data = jsonable(metadata.as_dict())
     return DisplayMetadata(
         display_title=data["display_title"],
         display_description=data["display_description"],

@@ -1,0 +1,71 @@
+"""What is wrong with a form is found by `manage.py check`."""
+
+import pytest
+from rest_framework import serializers
+from rest_framework.permissions import IsAdminUser
+
+from django_ai.automation.workflows.core import complete, step, workflow
+from django_ai.automation.workflows.http.checks import check_actions, check_open_forms
+from django_ai.automation.workflows.permissions import OwnerOrStaff
+from django_ai.automation.workflows.statezero_action import statezero_action
+
+
+class EmptySerializer(serializers.Serializer):
+    pass
+
+
+def declare(name, action="asked", base=object, **options):
+    class Form(base):
+        @statezero_action(name=action, **options)
+        @step(start=True)
+        def ask(self, word: str, workflow_run_id, request, more: int = 1):
+            return complete()
+
+    return workflow(name, version=options.pop("version", "1"))(Form)
+
+
+def faults(check=check_actions):
+    return [(message.id, message.msg) for message in check(None)]
+
+
+def test_forms_that_fit_are_fine():
+    declare("one", "first")
+    declare("two", "second")
+    assert faults() == []
+
+
+def test_two_workflows_must_not_share_an_action():
+    declare("one")
+    declare("two")
+    assert faults() == [("django_ai.E041", "Two workflows have an action 'asked': Form and Form.")]
+
+
+def test_a_serializer_must_have_what_the_step_needs():
+    declare("one", serializer=EmptySerializer)
+    [(code, message)] = faults()
+    assert code == "django_ai.E042"
+    assert "its serializer lacks word, which the step needs" in message
+
+
+def test_a_parameter_without_hint_is_found():
+    @workflow("unhinted")
+    class Unhinted:
+        @statezero_action()
+        @step(start=True)
+        def ask(self, thing):
+            return complete()
+
+    assert "no type hint" in faults()[0][1]
+
+
+@pytest.mark.parametrize("options", [{"base": OwnerOrStaff}, {"permissions": [IsAdminUser]}])
+def test_a_guarded_form_is_fit_for_production(options):
+    declare("one", **options)
+    assert faults(check_open_forms) == []
+
+
+def test_a_form_that_anybody_may_post_is_warned_of(settings):
+    declare("one")
+    assert [code for code, _ in faults(check_open_forms)] == ["django_ai.W041"]
+    settings.STATEZERO_VIEW_ACCESS_CLASS = "rest_framework.permissions.IsAuthenticated"
+    assert faults(check_open_forms) == []

@@ -1,0 +1,91 @@
+"""A run as a front end reads it, once and again when it has moved."""
+
+import asyncio
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.test import AsyncClient
+
+from django_ai.automation.workflows.core import engine
+
+from .conftest import GOOD
+
+
+def test_a_run_is_read_as_its_current_step_display(forms, review):
+    assert forms.get(f"runs/{review.pk}/").json() == review.current_step_display
+    forms.post("submit_review", review, **GOOD)
+    review.refresh_from_db()
+    assert forms.get(f"runs/{review.pk}/").json() == review.current_step_display
+    assert review.current_step_display["step_type"] == "automated", "an ended run shows no form"
+
+
+def test_a_failed_run_shows_no_form(forms, review):
+    engine.cancel(review)
+    display = forms.get(f"runs/{review.pk}/").json()
+    assert (display["status"], display["step_type"], display["step_display"]) == ("cancelled", "automated", {})
+
+
+def test_a_run_that_has_not_moved_is_not_sent_again(forms, review):
+    first = forms.get(f"runs/{review.pk}/")
+    again = forms.get(f"runs/{review.pk}/", **{"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    forms.post("submit_review", review, **GOOD)
+    moved = forms.get(f"runs/{review.pk}/", **{"If-None-Match": first["ETag"]})
+    assert (moved.status_code, moved.json()["status"]) == (200, "completed")
+
+
+def test_nobody_may_cache_a_run_for_others(forms, review):
+    assert forms.get(f"runs/{review.pk}/")["Cache-Control"] == "private, no-cache"
+
+
+def test_a_run_cannot_be_changed_there(forms, review):
+    assert forms.client.post(f"{forms.base}runs/{review.pk}/", {}).status_code == 405
+
+
+def test_a_server_with_one_thread_a_request_holds_none(forms, review):
+    first = forms.get(f"runs/{review.pk}/")
+    held = forms.get(f"runs/{review.pk}/", **{"If-None-Match": first["ETag"], "Prefer": "wait=20"})
+    assert held.status_code == 304
+    assert "Preference-Applied" not in held
+
+
+def converse(scenario):
+    """Run a scenario as an ASGI server would, and close what its thread opened."""
+
+    async def conversation():
+        try:
+            return await scenario(AsyncClient())
+        finally:
+            await sync_to_async(connections.close_all)()
+
+    return asyncio.run(conversation())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_under_asgi_a_request_is_held_until_the_run_moves(review):
+    async def scenario(client):
+        path = f"/forms/runs/{review.pk}/"
+        first = await client.get(path)
+        headers = {"If-None-Match": first["ETag"], "Prefer": "wait=20"}
+        held = asyncio.create_task(client.get(path, headers=headers))
+        done, _ = await asyncio.wait([held], timeout=0.01)
+        assert not done
+        await sync_to_async(engine.cancel)(review.pk)
+        return await held
+
+    response = converse(scenario)
+    assert (response.status_code, response["Preference-Applied"]) == (200, "wait=20")
+    assert response.json()["status"] == "cancelled"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_held_request_ends_when_its_time_is_up(review, monkeypatch):
+    monkeypatch.setattr("django_ai.automation.workflows.http.views.LONGEST_HOLD", 0.01)
+
+    async def scenario(client):
+        first = await client.get(f"/forms/runs/{review.pk}/")
+        headers = {"If-None-Match": first["ETag"], "Prefer": "wait=20"}
+        return await client.get(f"/forms/runs/{review.pk}/", headers=headers)
+
+    assert converse(scenario).status_code == 304
