@@ -15,15 +15,19 @@ from django.test import TestCase
 from django.utils import timezone
 
 from .. import broker, clock
-from ..workflows.models import Suspension
-from ..workflows.runtime import dispatch, rows, scheduler, worker
+from ..events import announcing
+from ..events import scheduler as events
+from ..events.models import Event
+from ..workflows.models import EventBurst, Suspension
+from ..workflows.runtime import bursts, dispatch, rows, scheduler, waits, worker
 
 Message = tuple[str, tuple[Any, ...], float]
 
-_TASKS: dict[str, Callable[..., None]] = {
+_TASKS: dict[str, Callable[..., object]] = {
     dispatch.EXECUTE: worker.execute,
     dispatch.WAKE: worker.wake,
     dispatch.DELIVER: worker.deliver,
+    announcing.OCCUR: events.occur_due,
 }
 
 # A workflow that is still busy after this many messages goes round in circles.
@@ -81,6 +85,10 @@ class Workflows:
         # In a TestCase nothing ever commits, so the messages come from where a real scheduler has
         # them after a crash of the broker: from the rows.
         with _commits():
+            events.occur_due()
+        with _commits():
+            bursts.start_due()
+            waits.catch_up()
             scheduler.wake_due()
         with _commits():
             scheduler.resend_steps(age=timedelta(0))
@@ -93,9 +101,13 @@ def _commits() -> Any:
 
 
 def _next_moment() -> datetime | None:
-    suspensions = Suspension.objects.using(rows.alias())
-    moment: datetime | None = suspensions.aggregate(moment=Min("due_at"))["moment"]
-    return moment
+    database = rows.alias()
+    moments = [
+        Suspension.objects.using(database).aggregate(moment=Min("due_at"))["moment"],
+        EventBurst.objects.using(database).aggregate(moment=Min("due_at"))["moment"],
+        Event.objects.using(database).aggregate(moment=Min("next_due_at"))["moment"],
+    ]
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 @contextmanager

@@ -134,11 +134,11 @@ class Suspension(models.Model):
     run = models.OneToOneField(WorkflowRun, primary_key=True, on_delete=models.CASCADE)
     kind = models.CharField(max_length=10, choices=KIND_CHOICES)
     name = models.CharField(max_length=200, blank=True)
-    correlation = models.CharField(max_length=200, null=True, blank=True)
+    correlation = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null: there is none
     due_at = models.DateTimeField(null=True, blank=True)
     since = models.DateTimeField(null=True, blank=True)
-    then = models.CharField(max_length=200, null=True, blank=True)
-    on_timeout = models.CharField(max_length=200, null=True, blank=True)
+    then = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null: there is none
+    on_timeout = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null: there is none
     resumes_body = models.BooleanField(default=False)
     display = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField()
@@ -195,6 +195,25 @@ class Signal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} to run {self.run_id}"
+
+
+class EventBurst(models.Model):
+    """Events that will start one run together, when no further one has come for a while."""
+
+    workflow = models.CharField(max_length=200)
+    key = models.CharField(max_length=200)
+    event_ids = models.JSONField(default=list)
+    due_at = models.DateTimeField()
+    error = models.TextField(blank=True, help_text="Why the run could not be started so far.")
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], name="workflow_burst_due")]
+        constraints = [
+            models.UniqueConstraint(fields=["workflow", "key"], name="workflow_one_burst_per_key")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow} {self.key}"
 
 
 class StepExecution(models.Model):

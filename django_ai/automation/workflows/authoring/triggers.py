@@ -18,6 +18,8 @@ def event_workflow(
     offset_minutes: float = 0,
     *,
     offset: Any = timedelta(0),
+    debounce: timedelta | None = None,
+    debounce_key: Callable[[Any], object] | None = None,
     name: str | None = None,
     version: str = "1",
     default_retry: Retry | None = None,
@@ -30,6 +32,10 @@ def event_workflow(
         offset_minutes: when the run starts, in minutes from the event's time; negative is before it.
         offset: the same as a timedelta or anything that can be added to a datetime (relativedelta);
             both add up.
+        debounce: collect a burst of events and start one run with all of them when none has come for
+            this long; ``create_context(cls, events=None)`` receives the list.
+        debounce_key: a function of the event; events with the same key belong to one burst. By
+            default the event's correlation key.
         name: the workflow's name; by default made from the event and the class, so that several
             workflows may listen to one event.
         version, default_retry, queue: as for ``@workflow``.
@@ -42,6 +48,10 @@ def event_workflow(
     """
     if not isinstance(event_name, str) or not event_name:
         raise DeclarationError(f'Write @event_workflow("event_name"), not @event_workflow({event_name!r}).')
+    if debounce is not None and debounce <= timedelta(0):
+        raise DeclarationError(f"@event_workflow(debounce={debounce!r}) must be a positive timedelta.")
+    if debounce_key is not None and debounce is None:
+        raise DeclarationError("@event_workflow(debounce_key=) needs debounce= beside it.")
     when = offset + timedelta(minutes=offset_minutes) if offset_minutes else offset
 
     def decorate(cls: WorkflowClass) -> WorkflowClass:
@@ -51,7 +61,7 @@ def event_workflow(
             version=version,
             retry=default_retry,
             queue=queue,
-            trigger=EventTrigger(event=event_name, offset=when),
+            trigger=EventTrigger(event=event_name, offset=when, debounce=debounce, debounce_key=debounce_key),
         )
         return cls
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,14 +38,10 @@ class Retry:
     non_retryable: tuple[type[Exception], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise InvalidCommand(f"Retry(max_attempts={self.max_attempts}) must be at least 1.")
-        if self.base_delay < timedelta(0) or self.max_delay < timedelta(0):
-            raise InvalidCommand("The delays of a Retry must not be negative.")
-        if self.backoff_factor < 1:
-            raise InvalidCommand(f"Retry(backoff_factor={self.backoff_factor}) must be at least 1.")
-        if not 0 <= self.jitter <= 1:
-            raise InvalidCommand(f"Retry(jitter={self.jitter}) must lie between 0 and 1.")
+        for name, is_right, what in _RETRY_ARGUMENTS:
+            value = getattr(self, name)
+            if not is_right(value):
+                raise InvalidCommand(f"Retry({name}={value!r}) must be {what}.")
 
     def allows(self, error: Exception, attempt: int) -> bool:
         """Say whether the step may run again after ``attempt`` attempts ended with ``error``."""
@@ -62,12 +59,42 @@ class Retry:
         return timedelta(seconds=min(seconds, longest) * (1 - self.jitter * chance))
 
 
+def _is_delay(value: object) -> bool:
+    return isinstance(value, timedelta) and value >= timedelta(0)
+
+
+def _is_number(value: object, least: float, most: float) -> bool:
+    return isinstance(value, int | float) and least <= value <= most
+
+
+def _are_exceptions(value: object) -> bool:
+    kinds = value if isinstance(value, tuple | list | set | frozenset) else (None,)
+    return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
+
+
+# Each argument of Retry, what is right for it, and how that is said.
+_RETRY_ARGUMENTS: tuple[tuple[str, Callable[[object], bool], str], ...] = (
+    ("max_attempts", lambda value: isinstance(value, int) and value >= 1, "an integer of at least 1"),
+    ("base_delay", _is_delay, "a timedelta that is not negative"),
+    ("max_delay", _is_delay, "a timedelta that is not negative"),
+    ("backoff_factor", lambda value: _is_number(value, 1, sys.float_info.max), "a number of at least 1"),
+    ("jitter", lambda value: _is_number(value, 0, 1), "a number between 0 and 1"),
+    ("non_retryable", _are_exceptions, "a tuple of exception types"),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTrigger:
-    """The event that starts a workflow, and how long after it (negative: before)."""
+    """The event that starts a workflow, and how long after it (negative: before).
+
+    With ``debounce`` events of one ``debounce_key`` start one run together, when none has come for
+    that long.
+    """
 
     event: str
     offset: Any
+    debounce: timedelta | None = None
+    debounce_key: Callable[[Any], object] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

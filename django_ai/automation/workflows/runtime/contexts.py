@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,3 +28,16 @@ def make_context(definition: WorkflowDefinition, arguments: Mapping[str, Any]) -
     if not isinstance(context, definition.context_class):
         raise ContextInvalid(f"{definition.cls.__name__}.create_context must return a Context, not {context!r}.")
     return context
+
+
+def event_context(definition: WorkflowDefinition, **given: Any) -> BaseModel:
+    """Return the context of a run that events start: its create_context takes ``event`` or ``events``.
+
+    Raises:
+        ContextInvalid: as for ``make_context``.
+    """
+    create_context = getattr(definition.cls, "create_context", None)
+    if create_context is None:
+        return make_context(definition, {})
+    accepted = inspect.signature(create_context).parameters
+    return make_context(definition, {name: value for name, value in given.items() if name in accepted})

@@ -13,7 +13,7 @@ from ...conf import settings
 from ..machine.commands import WaitKind
 from ..machine.statuses import FINAL, RUNNING
 from ..models import Signal, SignalKind, SignalState, Suspension, WorkflowRun
-from . import dispatch, rows, waits, worker
+from . import bursts, dispatch, rows, waits, worker
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ class Tick:
     resent: int = 0
     delivered: int = 0
     caught_up: int = 0
+    bursts: int = 0
 
 
 def tick() -> Tick:
@@ -35,6 +36,7 @@ def tick() -> Tick:
         resent=resend_steps(),
         delivered=resend_deliveries(),
         caught_up=waits.catch_up(),
+        bursts=bursts.start_due(),
     )
 
 
@@ -47,7 +49,7 @@ def wake_due() -> int:
 
 def _wake(run_id: int) -> bool:
     try:
-        return worker.move_suspended(run_id, worker.due, stay=False, skip_locked=True)
+        return worker.move_suspended(run_id, worker.due, skip_locked=True)
     except Exception:  # one run that cannot be woken must not keep the others asleep
         logger.exception("Run #%s could not be woken.", run_id)
         return False

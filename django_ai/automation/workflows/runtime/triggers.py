@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
 
 from ...events.models import Event
 from ...events.subscriptions import subscribe
 from ..authoring.registry import registry
-from ..exceptions import ContextInvalid, pydantic_reasons
 from ..machine.definition import WorkflowDefinition
 from ..models import WorkflowRun
-from . import commit, rows, waits
+from . import bursts, commit, rows, waits
+from .contexts import event_context
 
 
 def connect() -> None:
@@ -39,7 +35,11 @@ class _Starter:
 
     def __call__(self, events: Sequence[Event]) -> None:
         definition = registry.get(self.name)
-        if definition is not None:
+        if definition is None or definition.trigger is None:
+            return
+        if definition.trigger.debounce:
+            bursts.collect(definition, [event for event in events if _should_run(definition, event)])
+        else:
             start_for_events(definition, events)
 
 
@@ -52,32 +52,10 @@ def start_for_events(definition: WorkflowDefinition, events: Sequence[Event]) ->
     wanted = [event for event in events if event.pk not in known and _should_run(definition, event)]
     return commit.create_many(
         definition,
-        [(make_event_context(definition, event), {"triggered_by_event_id": event.pk}) for event in wanted],
+        [(event_context(definition, event=event), {"triggered_by_event_id": event.pk}) for event in wanted],
     )
 
 
 def _should_run(definition: WorkflowDefinition, event: Event) -> bool:
     hook = getattr(definition.cls, "should_run_for_event", None)
     return True if hook is None else bool(hook(event))
-
-
-def make_event_context(definition: WorkflowDefinition, event: Event) -> BaseModel:
-    """Return the context of a run that ``event`` starts. Raises ContextInvalid."""
-    hook = getattr(definition.cls, "create_context", None)
-    try:
-        context = _call_hook(hook, event) if hook else definition.context_class()
-    except ValidationError as error:
-        raise ContextInvalid(
-            f"Workflow {definition.name!r} cannot start for event {event.name!r}:"
-            f" {pydantic_reasons(error.errors())}."
-        ) from error
-    if not isinstance(context, definition.context_class):
-        raise ContextInvalid(
-            f"{definition.cls.__name__}.create_context must return a Context, not {context!r}."
-        )
-    return context
-
-
-def _call_hook(hook: Any, event: Event) -> Any:
-    takes_event = "event" in inspect.signature(hook).parameters
-    return hook(event=event) if takes_event else hook()
