@@ -102,7 +102,16 @@ class Web(ShopProcess):
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
-            return error.code, {"error": error.read().decode(errors="replace")}
+            with error:
+                return error.code, _json(error.read())
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = json.loads(body)
+    except ValueError:
+        return {"body": body.decode(errors="replace")}
+    return data
 
 
 class RunWorkflows(Web):

@@ -145,7 +145,7 @@ def _celery_app() -> Celery:
 
 
 def _check_tables() -> None:
-    table = WorkflowRun._meta.db_table  # noqa: SLF001 - Django documents _meta
+    table = WorkflowRun._meta.db_table
     if table not in connections[rows.alias()].introspection.table_names():
         raise CommandError("The database has no tables for workflows yet: run manage.py migrate first.")
 
