@@ -9,6 +9,10 @@ from typing import Any
 from ..exceptions import InvalidCommand
 from ..machine.commands import Complete, Fail, Goto, RunSubflow, Sleep, Wait, WaitKind
 from .registry import registry
+from .steps import NAME_ATTRIBUTE
+
+# What the columns of the run's tables hold.
+LONGEST_NAME = 200
 
 # A step is named by itself (self.step) or by its name.
 StepReference = str | Callable[..., Any]
@@ -47,11 +51,9 @@ def sleep(
     """
     if (delay is None) == (until is None):
         raise InvalidCommand("sleep() takes either a delay or until=.")
-    if until is not None and until.tzinfo is None:
-        raise InvalidCommand(f"sleep(until={until!r}) needs an aware datetime: use django.utils.timezone.")
     return Sleep(
         delay=None if delay is None else _duration(delay, "sleep()"),
-        until=until,
+        until=None if until is None else _moment(until, "sleep(until=)"),
         then=_optional_name(then, "sleep(then=)"),
         progress=_number(progress),
         display=_display(display_title=display_title, display_subtitle=display_subtitle),
@@ -97,7 +99,7 @@ class _WaitCommand:
             timeout=None if timeout is None else _duration(timeout, "timeout="),
             on_timeout=_optional_name(on_timeout, "on_timeout="),
             then=_optional_name(then, "then="),
-            correlate=correlate,
+            correlate=_correlate(correlate),
             progress=_number(progress),
             display=_display(
                 display_title=display_title,
@@ -138,8 +140,8 @@ class _WaitCommand:
             timeout=None if timeout is None else _duration(timeout, "timeout="),
             on_timeout=_optional_name(on_timeout, "on_timeout="),
             then=_optional_name(then, "then="),
-            correlate=correlate,
-            since=since,
+            correlate=_correlate(correlate),
+            since=_since(since),
             progress=_number(progress),
             display=_display(
                 display_title=display_title,
@@ -191,9 +193,7 @@ def run_subflow(
     )
 
 
-def complete(
-    *, display_title: str | None = None, display_subtitle: str | None = None, **fields: Any
-) -> Complete:
+def complete(*, display_title: str | None = None, display_subtitle: str | None = None, **fields: Any) -> Complete:
     """End the run successfully, at progress 1.
 
     Args:
@@ -213,8 +213,14 @@ def fail(reason: str = "") -> Fail:
     return Fail(reason=str(reason))
 
 
+def step_name(step: Callable[..., Any]) -> str | None:
+    """Return the name of a step given as ``self.step``: that of its attribute, whatever its function is called."""
+    name: str | None = getattr(step, NAME_ATTRIBUTE, None) or getattr(step, "__name__", None)
+    return name
+
+
 def _name(step: StepReference, where: str) -> str:
-    name = step if isinstance(step, str) else getattr(step, "__name__", None)
+    name = step if isinstance(step, str) else step_name(step)
     if not name:
         raise InvalidCommand(f"{where} takes a step as self.step or by its name, not {step!r}.")
     return name
@@ -227,10 +233,30 @@ def _optional_name(step: StepReference | None, where: str) -> str | None:
 def _text(name: object, where: str) -> str:
     if not isinstance(name, str) or not name:
         raise InvalidCommand(f"{where} needs a name, not {name!r}.")
+    if len(name) > LONGEST_NAME:
+        raise InvalidCommand(f"{where}: a name has at most {LONGEST_NAME} characters, this one has {len(name)}.")
     return name
 
 
-def _duration(value: timedelta | float, where: str) -> timedelta:
+def _correlate(template: object) -> str | None:
+    if not isinstance(template, str | None):
+        raise InvalidCommand(f'correlate= takes a text such as "{{order_id}}", not {template!r}.')
+    return template
+
+
+def _since(since: object) -> timedelta | datetime | None:
+    if since is None or isinstance(since, datetime):
+        return None if since is None else _moment(since, "since=")
+    return _duration(since, "since=")
+
+
+def _moment(value: object, where: str) -> datetime:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise InvalidCommand(f"{where} takes an aware datetime (see django.utils.timezone), not {value!r}.")
+    return value
+
+
+def _duration(value: Any, where: str) -> timedelta:
     try:
         duration = value if isinstance(value, timedelta) else timedelta(seconds=value)
     except (TypeError, ValueError, OverflowError):
@@ -245,7 +271,7 @@ def _number(progress: float | None) -> float | None:
         return None
     try:
         return float(progress)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidCommand(f"progress={progress!r} is not a number from 0 to 1.") from None
 
 

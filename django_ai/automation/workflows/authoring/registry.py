@@ -55,7 +55,7 @@ class Registry:
     def find(self, workflow: str | type, version: str | None = None) -> WorkflowDefinition:
         """Return the definition of a workflow given as class or name. Raises UnknownWorkflow."""
         if isinstance(workflow, type):
-            definition = workflow.__dict__.get(DEFINITION_ATTRIBUTE)
+            definition: WorkflowDefinition | None = vars(workflow).get(DEFINITION_ATTRIBUTE)
             if definition is None:
                 raise UnknownWorkflow(f"{workflow.__name__} is no workflow: decorate it with @workflow(name).")
             return definition
@@ -64,8 +64,8 @@ class Registry:
             raise UnknownWorkflow(self._unknown(workflow))
         return found
 
-    def _unknown(self, name: str) -> str:
-        close = get_close_matches(name, self._versions, n=1)
+    def _unknown(self, name: object) -> str:
+        close = get_close_matches(str(name), self._versions, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else "Is its module imported (workflows.py of an app)?"
         return f"No workflow {name!r} is registered. {hint}"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..exceptions import DeclarationError
-from ..machine.commands import ENTRY_ATTRIBUTE
+from ..machine.commands import ENTRY_ATTRIBUTE, Wait
 from ..machine.definition import Retry, StepDefinition
 from ..metadata import StepDisplayMetadata
 
@@ -16,6 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # The attributes under which decorators leave their options on a step's function.
 STEP_ATTRIBUTE = "__workflow_step__"
+NAME_ATTRIBUTE = "__workflow_step_name__"
 ACTION_ATTRIBUTE = "__workflow_action__"
 
 
@@ -31,6 +32,8 @@ class StepOptions:
 
 
 def step(
+    undecorated: object = None,
+    /,
     *,
     start: bool = False,
     retry: Retry | None = None,
@@ -47,9 +50,14 @@ def step(
         atomic: run the step in one database transaction together with the run's move to the next
             step, so that what it writes happens exactly once. False for long calls to the outside.
         display: how the step is shown to a person.
+
+    Raises:
+        DeclarationError: written without parentheses, or with a retry that is no Retry.
     """
-    if callable(start):
-        raise DeclarationError(f"Write @step() with parentheses above {start.__name__}.")
+    if undecorated is not None:
+        above = f" above {undecorated.__name__}" if inspect.isfunction(undecorated) else ""
+        raise DeclarationError(f"Write @step() with parentheses{above}; its options have names, as start=True.")
+    check_retry(retry, "@step(retry=)")
     options = StepOptions(start, retry, queue, atomic, display)
 
     def decorate(function: Function) -> Function:
@@ -62,11 +70,9 @@ def step(
 def read_steps(cls: type) -> dict[str, StepDefinition]:
     """Return the steps of a class, inherited ones first, in the order of the class bodies."""
     names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
-    found = {name: getattr(cls, name) for name in names if name.isidentifier()}
+    found = {name: getattr(cls, name, None) for name in names if name.isidentifier()}
     return {
-        name: _definition(cls, name, function)
-        for name, function in found.items()
-        if _is_decorated(cls, name, function)
+        name: _definition(cls, name, function) for name, function in found.items() if _is_decorated(cls, name, function)
     }
 
 
@@ -79,11 +85,12 @@ def _is_decorated(cls: type, name: str, function: Any) -> bool:
     return False
 
 
-def _definition(cls: type, name: str, function: Callable[..., Any]) -> StepDefinition:
-    if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
-        raise DeclarationError(f"{cls.__name__}.{name}: a step is a plain method, not {function!r}.")
+def _definition(cls: type, name: str, function: Any) -> StepDefinition:
+    _check_method(cls, name, function)
     options: StepOptions = getattr(function, STEP_ATTRIBUTE)
     action = getattr(function, ACTION_ATTRIBUTE, None)
+    # A decorator may have given the function another name than the one that self.step has.
+    setattr(function, NAME_ATTRIBUTE, name)
     return StepDefinition(
         name=name,
         function=function,
@@ -96,3 +103,21 @@ def _definition(cls: type, name: str, function: Callable[..., Any]) -> StepDefin
         action=action,
         parameters=frozenset(list(inspect.signature(function).parameters)[1:]),
     )
+
+
+def _check_method(cls: type, name: str, function: Callable[..., Any]) -> None:
+    where = f"{cls.__name__}.{name}"
+    special = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if not inspect.isfunction(function) or any(kind(function) for kind in special):
+        raise DeclarationError(f"{where}: a step is a plain method, not {function!r}.")
+    if not inspect.signature(function).parameters:
+        raise DeclarationError(f"{where} is a method and needs the parameter self.")
+    entry: Wait | None = getattr(function, ENTRY_ATTRIBUTE, None)
+    if entry is not None and entry.then is not None:
+        raise DeclarationError(f"{where}: after a wait that decorates a step its body runs, so leave out then=.")
+
+
+def check_retry(retry: object, where: str) -> None:
+    """Raise DeclarationError unless ``retry`` is a Retry or None."""
+    if not isinstance(retry, Retry | None):
+        raise DeclarationError(f"{where} takes a Retry(...), not {retry!r}.")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ..exceptions import DeclarationError
 from ..machine.definition import EventTrigger, Retry
-from .workflow import declare
+from .workflow import check_name, declare
 
 WorkflowClass = TypeVar("WorkflowClass", bound=type)
 
@@ -46,8 +46,7 @@ def event_workflow(
     Raises:
         DeclarationError: the class is declared wrongly.
     """
-    if not isinstance(event_name, str) or not event_name:
-        raise DeclarationError(f'Write @event_workflow("event_name"), not @event_workflow({event_name!r}).')
+    check_name(event_name, "@event_workflow")
     if debounce is not None and debounce <= timedelta(0):
         raise DeclarationError(f"@event_workflow(debounce={debounce!r}) must be a positive timedelta.")
     if debounce_key is not None and debounce is None:

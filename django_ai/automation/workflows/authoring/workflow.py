@@ -9,10 +9,14 @@ from pydantic import BaseModel
 
 from ..exceptions import ContextMissing, DeclarationError
 from ..machine.definition import Retry, WorkflowDefinition
+from .commands import LONGEST_NAME
 from .registry import DEFINITION_ATTRIBUTE, registry
-from .steps import read_steps
+from .steps import check_retry, read_steps
 
 WorkflowClass = TypeVar("WorkflowClass", bound=type)
+
+# What the column of the run's table holds.
+LONGEST_VERSION = 50
 
 
 class EmptyContext(BaseModel):
@@ -38,8 +42,7 @@ def workflow(
     Raises:
         DeclarationError: the class is declared wrongly.
     """
-    if not isinstance(name, str) or not name:
-        raise DeclarationError(f'Write @workflow("a_name"), not @workflow({name!r}).')
+    check_name(name, "@workflow")
 
     def decorate(cls: WorkflowClass) -> WorkflowClass:
         declare(cls, name=name, version=version, retry=default_retry, queue=queue)
@@ -48,8 +51,15 @@ def workflow(
     return decorate
 
 
+def check_name(name: object, decorator: str) -> None:
+    """Raise DeclarationError where a decorator is written without parentheses or without a name."""
+    if not isinstance(name, str) or not name:
+        raise DeclarationError(f'Write {decorator}("a_name"), not {decorator}({name!r}).')
+
+
 def declare(cls: type, *, name: str, **options: Any) -> WorkflowDefinition:
     """Read a class, register its definition and return it."""
+    _check_options(cls, name, **options)
     definition = WorkflowDefinition(
         name=name, cls=cls, context_class=_context_class(cls), steps=read_steps(cls), **options
     )
@@ -61,6 +71,15 @@ def declare(cls: type, *, name: str, **options: Any) -> WorkflowDefinition:
     registry.register(definition)
     setattr(cls, DEFINITION_ATTRIBUTE, definition)
     return definition
+
+
+def _check_options(cls: object, name: str, *, version: object, retry: object, **_: object) -> None:
+    if not isinstance(cls, type):
+        raise DeclarationError(f"@workflow({name!r}) decorates a class, not {cls!r}.")
+    for what, text, longest in (("name", name, LONGEST_NAME), ("version", version, LONGEST_VERSION)):
+        if not isinstance(text, str) or not 0 < len(text) <= longest:
+            raise DeclarationError(f"{cls.__name__}: {what}={text!r} must be a text of 1 to {longest} characters.")
+    check_retry(retry, f"Workflow {name!r} ({cls.__name__}): default_retry=")
 
 
 def _context_class(cls: type) -> type[BaseModel]:

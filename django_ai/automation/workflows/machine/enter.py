@@ -13,6 +13,9 @@ from .definition import StepDefinition, WorkflowDefinition
 from .state import RunState, Suspension, Transition
 from .statuses import RUNNING, SUSPENDED
 
+# What the column of the suspension's table holds.
+LONGEST_KEY = 200
+
 
 def enter(
     definition: WorkflowDefinition | None, state: RunState, name: str, now: datetime, **changes: Any
@@ -76,9 +79,15 @@ def _correlation(wait: Wait, context: BaseModel) -> str | None:
     if wait.correlate is None:
         return None
     try:
-        return wait.correlate.format_map(dict(context))
-    except (KeyError, AttributeError, IndexError, ValueError) as error:
+        key = wait.correlate.format_map(dict(context))
+    except (KeyError, AttributeError, IndexError, TypeError, ValueError) as error:
         raise InvalidCommand(
             f"correlate={wait.correlate!r} of the wait for {wait.name!r} cannot be filled in from"
             f" the context: {type(error).__name__}: {error}"
         ) from error
+    if len(key) > LONGEST_KEY:
+        raise InvalidCommand(
+            f"correlate={wait.correlate!r} of the wait for {wait.name!r} gives a key of {len(key)} characters;"
+            f" at most {LONGEST_KEY} are possible."
+        )
+    return key
