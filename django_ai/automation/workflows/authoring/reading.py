@@ -1,0 +1,160 @@
+"""Reads the graph of a workflow from the code of its steps."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from types import FunctionType
+from typing import Any
+
+from ..machine.commands import Wait, WaitKind
+from ..machine.definition import StepDefinition, WorkflowDefinition
+from ..machine.statuses import WorkflowStatus
+from . import sources
+from .calls import WAITS, CommandCall, Way, command_of
+from .graph import Edge, EdgeKind, Graph, Node
+from .sources import UNKNOWN, Place, Source
+
+Names = frozenset[str]
+
+
+def read_graph(definition: WorkflowDefinition) -> Graph:
+    """Return the graph of a workflow. Inherited steps and helpers that return commands are read too.
+
+    A step whose source is not to be had (a REPL, exec) becomes a node that says so.
+    """
+    readings = [StepReading(definition, step) for step in definition.steps.values()]
+    return Graph(
+        workflow=definition.name,
+        version=definition.version,
+        nodes=tuple(reading.node() for reading in readings),
+        edges=tuple(edge for reading in readings for edge in reading.edges),
+        place=sources.place_of_class(definition.cls),
+    )
+
+
+class StepReading:
+    """What the code of one step says."""
+
+    def __init__(self, definition: WorkflowDefinition, step: StepDefinition) -> None:
+        self.edges: list[Edge] = []
+        self._definition = definition
+        self._step = step
+        self._ends: dict[WorkflowStatus, None] = {}
+        self._read: set[ast.FunctionDef] = set()
+        self._source = sources.find(step.function)
+        if self._source is not None:
+            self._body(self._source, frozenset(self._source.parameters[:1]))
+        if (entry := self._entry()) and entry.on_timeout:
+            self._add(Way(EdgeKind.TIMEOUT, entry.on_timeout, entry.name), self._decorator())
+
+    def node(self) -> Node:
+        """Return the step as a node of the graph."""
+        entry = self._entry()
+        waits_for = entry.kind if entry else None
+        return Node(
+            name=self._step.name,
+            start=self._step.start,
+            waits_for=waits_for if self._step.action is None else WaitKind.FORM,
+            label=entry.name if entry else "",
+            ends=tuple(self._ends),
+            readable=self._source is not None,
+            place=self._source.place(self._source.tree) if self._source else None,
+        )
+
+    def _entry(self) -> Wait | None:
+        return self._step.entry if self._step.action is None else None
+
+    def _decorator(self) -> Place | None:
+        if self._source is None:
+            return None
+        calls = (node for node in self._source.tree.decorator_list if isinstance(node, ast.Call))
+        waits = (call for call in calls if command_of(self._source, call) in WAITS)
+        return self._source.place(next(waits, self._source.tree))
+
+    def _add(self, outcome: Way | WorkflowStatus, place: Place | None) -> None:
+        if isinstance(outcome, WorkflowStatus):
+            self._ends[outcome] = None
+            return
+        edge = Edge(source=self._step.name, target=outcome.target, kind=outcome.kind, label=outcome.label, place=place)
+        if edge not in self.edges:
+            self.edges.append(edge)
+
+    def _body(self, source: Source, selves: Names) -> None:
+        """Read a function in which the names ``selves`` hold the workflow."""
+        if source.tree in self._read:
+            return
+        self._read.add(source.tree)
+        for call in _calls(source):
+            reading = CommandCall(self._definition, self._step.name, source, selves, call)
+            for outcome in reading.outcomes():
+                self._add(outcome, source.place(call))
+        for node in sources.own_nodes(source.tree):
+            if isinstance(node, ast.Return) and node.value and not self._understands(node.value, source, selves):
+                self._add(Way(EdgeKind.GOTO, None), source.place(node))
+
+    def _understands(self, value: ast.expr, source: Source, selves: Names, seen: Names = frozenset()) -> bool:
+        """Say whether all commands that ``value`` may be are read by now; read the helpers it calls."""
+        match value:
+            case ast.Call():
+                return command_of(source, value) is not None or self._helper(value, source, selves)
+            case ast.Constant() | ast.Dict() | ast.List() | ast.Tuple() | ast.JoinedStr():
+                return True  # a mistake, but no way to another step
+            case ast.Name(id=name) if name in seen:
+                return True
+            case ast.Name(id=name):
+                seen |= {name}
+        parts = _alternatives(value, source)
+        understood = [self._understands(part, source, selves, seen) for part in parts]
+        return bool(parts) and all(understood)
+
+    def _helper(self, call: ast.Call, source: Source, selves: Names) -> bool:
+        function, bound = self._called(call.func, source, selves)
+        helper = sources.find(function) if isinstance(function, FunctionType) else None
+        if helper is None:
+            return False
+        arguments = zip(helper.parameters[bound:], call.args, strict=False)
+        given = {name for name, value in arguments if sources.is_name(value, selves)}
+        self._body(helper, frozenset({*given, *helper.parameters[:bound]}))
+        return True
+
+    def _called(self, callee: ast.expr, source: Source, selves: Names) -> tuple[Any, int]:
+        """Return what is called, and to how many arguments it is bound."""
+        match callee:
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in selves:
+                method = inspect.getattr_static(self._definition.cls, attribute, UNKNOWN)
+            case ast.Attribute(value=ast.Call(func=ast.Name(id="super"), args=[]), attr=attribute):
+                method = self._above(source, attribute)
+            case _:
+                return source.value(callee), 0
+        if isinstance(method, staticmethod):
+            return method.__func__, 0
+        return (method.__func__ if isinstance(method, classmethod) else method), 1
+
+    def _above(self, source: Source, attribute: str) -> Any:
+        """Return what ``super()`` finds in the method ``source``."""
+        classes = iter(self._definition.cls.__mro__)
+        for cls in classes:
+            if source.function in vars(cls).values():
+                break
+        return next((vars(cls)[attribute] for cls in classes if attribute in vars(cls)), UNKNOWN)
+
+
+def _calls(source: Source) -> list[ast.Call]:
+    nodes = (node for statement in source.tree.body for node in ast.walk(statement))
+    calls = [node for node in nodes if isinstance(node, ast.Call) and command_of(source, node) is not None]
+    return sorted(calls, key=lambda call: (call.lineno, call.col_offset))
+
+
+def _alternatives(value: ast.expr, source: Source) -> list[ast.expr]:
+    """Return the expressions one of which ``value`` is; none where that cannot be told."""
+    match value:
+        case ast.IfExp(body=body, orelse=orelse):
+            return [body, orelse]
+        case ast.BoolOp(values=values):
+            return values
+        case ast.NamedExpr(value=inner):
+            return [inner]
+        case ast.Name(id=name):
+            return sources.assigned(source, name)
+    return []
