@@ -36,6 +36,13 @@ class UnknownStep(WorkflowError, LookupError):
     """The workflow has no step of this name."""
 
 
+class NotDeployed(WorkflowError, LookupError):
+    """This worker's code lacks the run's workflow or step."""
+
+    # While a new version is being deployed, another worker has it already.
+    retryable = True
+
+
 class NoStartStep(WorkflowError):
     """The workflow cannot start: none of its steps is declared with @step(start=True)."""
 
@@ -113,10 +120,15 @@ class SignalRejected(WorkflowError, ValueError):
 
 def describe(error: BaseException) -> str:
     """Return the one line by which history and admin name an exception."""
-    text = str(error).strip()
+    text = storable(str(error).strip())
     if isinstance(error, WorkflowError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def storable(text: str) -> str:
+    """Return ``text`` as every database takes it: without NUL, which PostgreSQL refuses, and as valid Unicode."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def pydantic_reasons(errors: Sequence[Any]) -> str:

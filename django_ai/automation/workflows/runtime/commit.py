@@ -19,6 +19,7 @@ from ..machine.commands import WaitKind
 from ..machine.decide import begin
 from ..machine.definition import WorkflowDefinition
 from ..machine.state import ChildStart, Transition
+from ..machine.state import Suspension as Wait
 from ..machine.statuses import COMPLETED, FINAL, RUNNING, SUSPENDED
 from ..models import SignalKind, StepExecution, Suspension, WorkflowRun
 from . import dispatch, inbox, rows, waits
@@ -105,11 +106,10 @@ def _columns(transition: Transition, now: datetime, *, claim: bool) -> dict[str,
         "lease_until": now + lease() if claim else None,
         "dispatched_at": now if wants_worker else None,
         "updated_at": now,
+        "finished_at": now if transition.status in FINAL else None,
     }
     if not transition.attempt:
         columns["visit_started_at"] = now if claim else None
-    if transition.status in FINAL:
-        columns["finished_at"] = now
     if transition.status is COMPLETED:
         columns["completion_display"] = dict(transition.completion_display)
     return columns
@@ -218,5 +218,14 @@ def _result(run: WorkflowRun) -> dict[str, Any]:
 def _announce(run: WorkflowRun, transition: Transition, now: datetime) -> None:
     if transition.status is RUNNING:
         dispatch.step(run)
-    elif transition.suspension and transition.suspension.due_at:
-        dispatch.timer(run, transition.suspension.due_at - now)
+    elif transition.suspension:
+        _announce_wait(run, transition.suspension, now)
+
+
+def _announce_wait(run: WorkflowRun, wait: Wait, now: datetime) -> None:
+    if wait.due_at:
+        dispatch.timer(run, wait.due_at - now)
+    # A signal may be there before the run waits for it. The row is locked by now, so one that is not
+    # seen here comes, with its delivery, after us.
+    if wait.kind is WaitKind.SIGNAL and inbox.holds(run, wait.name):
+        dispatch.delivery(run.pk)

@@ -64,9 +64,20 @@ def deliver(run: WorkflowRun, now: datetime) -> Transition | None:
             transition = _answer(run, message, now)
             if transition:
                 return _accept(message, transition)
-        elif message.sequence is not None and message.sequence != run.sequence:
+        elif _comes_too_late(run, message):
             _mark(message, SignalState.MISSED)
     return None
+
+
+def _comes_too_late(run: WorkflowRun, message: Signal) -> bool:
+    # A parent waits from the very commit that starts its child: if it does not wait, it has moved on.
+    return message.kind == SignalKind.CHILD or message.sequence not in (None, run.sequence)
+
+
+def holds(run: WorkflowRun, name: str) -> bool:
+    """Say whether a message of this name lies in the run's inbox."""
+    signals = Signal.objects.using(rows.alias())
+    return signals.filter(run=run, name=name, state=SignalState.PENDING).exists()
 
 
 def _fits(run: WorkflowRun, message: Signal) -> bool:

@@ -15,14 +15,13 @@ from django.db.models import F, Q
 
 from ... import clock
 from ...conf import settings
-from ..exceptions import StaleClaim, UnknownWorkflow, WorkerLost, WorkflowError, describe
+from ..exceptions import NotDeployed, StaleClaim, UnknownStep, WorkerLost, WorkflowError, describe, storable
 from ..machine import context as contexts
-from ..machine.commands import WaitKind
 from ..machine.decide import decide
 from ..machine.definition import Retry, StepDefinition, WorkflowDefinition
 from ..machine.happenings import Due, Happening, Raised, Returned
 from ..machine.state import Failure, RunState, Transition
-from ..machine.statuses import RUNNING, SUSPENDED
+from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
 from . import call, commit, dispatch, heartbeat, inbox, rows
 
@@ -65,22 +64,26 @@ def execute(run_id: int, sequence: int, attempt: int) -> None:
 
 def wake(run_id: int, sequence: int) -> None:
     """End a wait whose time has come, and run what follows. Too early, or too late, does nothing."""
-    move_suspended(run_id, lambda run, now: due(run, now, sequence))
+    move_suspended(run_id, lambda run, now: due(run, now, sequence), queue=dispatch.queue_of)
 
 
 def deliver(run_id: int) -> None:
     """Hand a run the next message of its inbox, and run what follows."""
-    move_suspended(run_id, inbox.deliver)
+    move_suspended(run_id, inbox.deliver, queue=lambda run: settings.QUEUE)
 
 
 def move_suspended(
     run_id: int,
     decision: Callable[[WorkflowRun, datetime], Transition | None],
     *,
-    stay: bool = True,
+    queue: Callable[[WorkflowRun], str | None] | None = None,
     skip_locked: bool = False,
 ) -> bool:
-    """Lock a run, commit what ``decision`` makes of it, and with ``stay`` run what follows.
+    """Lock a run, commit what ``decision`` makes of it, and run what follows if this worker may.
+
+    Args:
+        queue: gives the queue that this task came from; None leaves what follows to the workers.
+        skip_locked: leave a run alone that somebody else holds.
 
     Returns whether the run moved.
     """
@@ -92,11 +95,10 @@ def move_suspended(
         transition = decision(run, watch.now())
         if transition is None:
             return False
-        at = WorkflowRun(name=run.name, version=run.version, current_step=transition.step)
-        budget = Budget(queue=dispatch.queue_of(at))
-        stays = stay and budget.stays(run, transition)
+        budget = Budget(queue=queue(run)) if queue else None
+        stays = budget is not None and budget.stays(run, transition)
         commit.commit(run, transition, watch.now(), claim=stays)
-    if stays:
+    if budget and stays:
         go_on(Claim(run, watch), budget)
     return True
 
@@ -139,28 +141,43 @@ def go_on(claim: Claim, budget: Budget) -> None:
 
 
 def _visit(claim: Claim, budget: Budget) -> bool:
-    run = claim.run
+    fence = (claim.run.sequence, claim.run.attempt)
+    step = claim.run.current_step
+    try:
+        return _succeed_or_fail(claim, fence, budget)
+    except StaleClaim:
+        logger.warning("%s moved on while step %s ran; its result was discarded.", claim.run, step)
+        return False
+
+
+def _succeed_or_fail(claim: Claim, fence: tuple[int, int], budget: Budget) -> bool:
     try:
         return _attempt(claim, budget)
     except StaleClaim:
-        logger.warning("%s moved on while step %s ran; its result was discarded.", run, run.current_step)
-        return False
+        raise
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything
-        return _settle_failure(claim, error, budget)
+        return _settle_failure(claim, fence, error, budget)
 
 
 def _attempt(claim: Claim, budget: Budget) -> bool:
     run = claim.run
-    definition = rows.definition_of(run)
-    if definition is None:
-        raise UnknownWorkflow(f"No workflow {run.name!r} is registered in this worker.")
-    step = definition.step(run.current_step)
+    definition, step = _code_of(run)
     _check_attempts(run, definition.retry_of(step))
     context = contexts.load(definition.context_class, run.data)
     with _transaction(step):
         value = call.call(definition, step, run, context)
         with rows.transaction_of_runs():
             return _settle(claim, definition, Returned(value, context), budget)
+
+
+def _code_of(run: WorkflowRun) -> tuple[WorkflowDefinition, StepDefinition]:
+    definition = rows.definition_of(run)
+    if definition is None:
+        raise NotDeployed(f"No workflow {run.name!r} is registered in this worker.")
+    try:
+        return definition, definition.step(run.current_step)
+    except UnknownStep as error:
+        raise NotDeployed(str(error)) from None
 
 
 def _transaction(step: StepDefinition) -> AbstractContextManager[None]:
@@ -181,20 +198,6 @@ def _settle(claim: Claim, definition: WorkflowDefinition | None, happening: Happ
     transition = decide(definition, state, happening, claim.watch.now())
     stays = budget.stays(run, transition)
     commit.commit(run, transition, claim.watch.now(), claim=stays)
-    return stays or _look_into_inbox(claim, transition, budget)
-
-
-def _look_into_inbox(claim: Claim, transition: Transition, budget: Budget) -> bool:
-    # The row is locked by now, so a message is either seen here or its delivery comes after us.
-    if transition.status is not SUSPENDED or not transition.suspension:
-        return False
-    if transition.suspension.kind not in (WaitKind.SIGNAL, WaitKind.EVENT):
-        return False
-    answered = inbox.deliver(claim.run, claim.watch.now())
-    if answered is None:
-        return False
-    stays = budget.stays(claim.run, answered)
-    commit.commit(claim.run, answered, claim.watch.now(), claim=stays)
     return stays
 
 
@@ -206,17 +209,16 @@ def _with_lost_attempts(state: RunState, now: datetime) -> RunState:
     return replace(state, failures=tuple(merged)) if failures else state
 
 
-def _settle_failure(claim: Claim, error: Exception, budget: Budget) -> bool:
-    run = claim.run
-    _log_failure(run, error)
-    text = "".join(traceback.format_exception(error))
+def _settle_failure(claim: Claim, fence: tuple[int, int], error: Exception, budget: Budget) -> bool:
+    text = storable("".join(traceback.format_exception(error)))
     happening = Raised(error, traceback=text, chance=random.random())
-    try:
-        with rows.transaction_of_runs():
-            return _settle(claim, rows.definition_of(run), happening, budget)
-    except StaleClaim:
-        logger.warning("%s moved on while step %s failed.", run, run.current_step)
-        return False
+    with rows.transaction_of_runs():
+        # A commit that failed at its end has moved the run in memory alone.
+        claim.run, claim.watch = rows.lock_existing(claim.run.pk)
+        if (claim.run.sequence, claim.run.attempt) != fence or claim.run.status != RUNNING:
+            raise StaleClaim
+        _log_failure(claim.run, error)
+        return _settle(claim, rows.definition_of(claim.run), happening, budget)
 
 
 def _log_failure(run: WorkflowRun, error: Exception) -> None:

@@ -1,0 +1,477 @@
+"""Whatever a step does wrong, or is done to it, its run ends with a clear error or goes on exactly once."""
+
+import logging
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Group, Permission
+from django.db import transaction
+from pydantic import BaseModel
+
+from django_ai.automation.workflows.authoring.registry import registry
+from django_ai.automation.workflows.core import (
+    Retry,
+    complete,
+    engine,
+    fail,
+    get_context,
+    goto,
+    sleep,
+    step,
+    wait,
+    workflow,
+)
+from django_ai.automation.workflows.exceptions import (
+    ContextInvalid,
+    ContextTooLarge,
+    IllegalMove,
+    NoStartStep,
+    OutsideStep,
+    UnknownWorkflow,
+    WorkflowError,
+)
+from django_ai.automation.workflows.models import Suspension, WorkflowRun
+from django_ai.automation.workflows.runtime import scheduler, worker
+
+from .declared import declare_inquiry, reloaded
+
+SOON = Retry(max_attempts=3, base_delay=timedelta(seconds=1), non_retryable=(KeyError,))
+
+
+def declare_body(body, *, name="one_step", retry=SOON, **step_options):
+    """Declare a workflow of one step that does what ``body(context)`` does."""
+
+    @workflow(name, default_retry=retry)
+    class OneStep:
+        class Context(BaseModel):
+            number: int = 0
+            text: str = ""
+
+        @step(start=True, **step_options)
+        def begin(self):
+            return body(get_context())
+
+    return OneStep
+
+
+def ended(workflows, body, **options):
+    """Run a workflow of one step to its end."""
+    run = engine.start(declare_body(body, **options))
+    workflows.advance(timedelta(minutes=1))
+    return reloaded(run)
+
+
+def raising(error):
+    def body(_context):
+        raise error
+
+    return body
+
+
+def attempts_of(run):
+    return run.step_executions.get().attempts
+
+
+# What a step raises.
+
+
+def test_each_failed_attempt_is_kept_with_its_traceback(workflows):
+    run = ended(workflows, raising(OSError("away")))
+    assert (run.status, run.error, attempts_of(run)) == ("failed", "OSError: away", 3)
+    failures = run.step_executions.get().failures
+    assert [failure["attempt"] for failure in failures] == [1, 2, 3]
+    assert all("in body" in failure["traceback"] for failure in failures)
+
+
+def test_an_exception_that_is_not_retryable_fails_at_once(workflows):
+    run = ended(workflows, raising(KeyError("no use")))
+    assert (run.status, attempts_of(run)) == ("failed", 1)
+
+
+def test_the_attempts_of_one_step_do_not_count_against_another(workflows):
+    seen = []
+
+    @workflow("two", default_retry=SOON)
+    class Two:
+        @step(start=True)
+        def first(self):
+            seen.append("first")
+            if seen.count("first") < 3:
+                raise OSError
+            return goto(self.second)
+
+        @step()
+        def second(self):
+            seen.append("second")
+            if seen.count("second") < 3:
+                raise OSError
+            return complete()
+
+    run = engine.start(Two)
+    workflows.advance(timedelta(minutes=1))
+    assert reloaded(run).status == "completed"
+    assert list(run.step_executions.values_list("step_name", "attempts")) == [("first", 3), ("second", 3)]
+
+
+def test_a_retry_without_a_pause_runs_at_once(workflows):
+    run = engine.start(declare_body(raising(OSError()), retry=Retry(max_attempts=4, base_delay=timedelta(0))))
+    workflows.drain()
+    run = reloaded(run)
+    assert (run.status, attempts_of(run)) == ("failed", 4)
+
+
+def test_what_a_failed_attempt_did_to_the_context_is_dropped(workflows):
+    def body(context):
+        context.number += 1
+        if len(calls) < 2:
+            calls.append(context.number)
+            raise OSError
+        return complete()
+
+    calls = []
+    run = ended(workflows, body)
+    assert calls == [1, 1]
+    assert (run.status, run.data["number"]) == ("completed", 1)
+
+
+def test_an_atomic_step_is_rolled_back_when_it_raises(workflows):
+    def body(_context):
+        Group.objects.create(name=f"attempt {Group.objects.count()}")
+        raise OSError
+
+    assert ended(workflows, body).status == "failed"
+    assert not Group.objects.exists()
+
+
+def test_a_step_that_is_not_atomic_keeps_what_it_wrote_before_it_raised(workflows):
+    def body(_context):
+        Group.objects.create(name=f"attempt {Group.objects.count() + 1}")
+        raise OSError
+
+    assert ended(workflows, body, atomic=False).status == "failed"
+    assert list(Group.objects.order_by("name").values_list("name", flat=True)) == [
+        "attempt 1",
+        "attempt 2",
+        "attempt 3",
+    ]
+
+
+def test_a_step_that_ends_its_run_with_fail_keeps_what_it_wrote(workflows):
+    def body(_context):
+        Group.objects.create(name="written")
+        return fail("declined")
+
+    run = ended(workflows, body)
+    assert (run.status, run.error, attempts_of(run)) == ("failed", "declined", 1)
+    assert Group.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_fault_that_shows_only_at_the_commit_counts_as_the_steps_failure(workflows):
+    def body(_context):
+        Permission.objects.create(content_type_id=4711, codename="of_nothing", name="x")
+        return complete()
+
+    run = ended(workflows, body)
+    assert run.status == "failed"
+    assert "IntegrityError" in run.error
+    assert attempts_of(run) == 3
+
+
+def test_an_error_that_no_database_takes_as_text_is_recorded_all_the_same(workflows):
+    run = ended(workflows, raising(ValueError("nul \0 and half a pair \ud800")))
+    assert (run.status, run.error) == ("failed", r"ValueError: nul \x00 and half a pair \ud800")
+
+
+# What a step returns or leaves behind.
+
+
+@pytest.mark.parametrize("value", [None, {"a": 1}, "begin", 0, goto("nowhere"), wait("x", then="nowhere")])
+def test_a_value_that_is_no_command_fails_the_run_at_once_and_rolls_back(workflows, value):
+    def body(_context):
+        Group.objects.create(name="written")
+        return value
+
+    run = ended(workflows, body)
+    assert (run.status, attempts_of(run)) == ("failed", 1)
+    assert "'begin'" in run.error or "'nowhere'" in run.error
+    assert not Group.objects.exists()
+
+
+def test_a_wrong_type_assigned_to_the_context_fails_the_run_and_names_the_field(workflows):
+    def body(context):
+        context.number = "many"
+        return complete()
+
+    run = ended(workflows, body)
+    assert (run.status, attempts_of(run), run.data["number"]) == ("failed", 1, 0)
+    assert "number: " in run.error
+
+
+def test_a_wrong_type_given_to_complete_fails_the_run_and_names_the_field(workflows):
+    run = ended(workflows, lambda context: complete(number="many"))
+    assert (run.status, attempts_of(run)) == ("failed", 1)
+    assert "number: " in run.error
+
+
+def test_a_context_that_is_too_large_fails_the_run(workflows, settings):
+    settings.DJANGO_AI = {"MAX_CONTEXT_BYTES": 1000}
+
+    def body(context):
+        context.text = "x" * 1000
+        return complete()
+
+    run = ended(workflows, body)
+    assert (run.status, attempts_of(run), run.data["text"]) == ("failed", 1, "")
+    assert "MAX_CONTEXT_BYTES" in run.error
+    assert "1,000" in run.error
+
+
+def test_a_negative_sleep_fails_the_run_at_once(workflows):
+    run = ended(workflows, lambda context: sleep(-1))
+    assert (run.status, attempts_of(run)) == ("failed", 1)
+    assert "negative" in run.error
+
+
+def test_a_progress_beyond_its_bounds_is_clamped(workflows):
+    assert ended(workflows, lambda context: wait("x", progress=7)).progress == 1.0
+    assert ended(workflows, lambda context: wait("x", progress=-7), name="below").progress == 0.0
+
+
+# What a start is refused for.
+
+
+def test_a_start_that_cannot_be_is_refused_and_leaves_nothing(workflows, settings):
+    @workflow("no_start")
+    class NoStart:
+        @step()
+        def end(self):
+            return complete()
+
+    declare_body(lambda context: complete())
+    with pytest.raises(UnknownWorkflow, match="Did you mean 'one_step'"):
+        engine.start("one_stop")
+    with pytest.raises(NoStartStep, match="no_start"):
+        engine.start("no_start")
+    with pytest.raises(ContextInvalid, match=r"one_step.*number"):
+        engine.start("one_step", number="many")
+    settings.DJANGO_AI = {"MAX_CONTEXT_BYTES": 100}
+    with pytest.raises(ContextTooLarge):
+        engine.start("one_step", text="x" * 100)
+    assert not WorkflowRun.objects.exists()
+
+
+def test_a_rolled_back_start_starts_nothing(workflows):
+    with transaction.atomic():
+        run = engine.start(declare_body(lambda context: complete()))
+        transaction.set_rollback(True)
+    assert workflows.drain() == 0
+    assert not WorkflowRun.objects.filter(pk=run.pk).exists()
+
+
+def test_there_is_no_context_outside_of_a_step(workflows):
+    with pytest.raises(OutsideStep):
+        get_context()
+    ended(workflows, lambda context: complete())
+    with pytest.raises(OutsideStep):
+        get_context()
+
+
+# Code that went away.
+
+
+def test_a_run_whose_workflow_is_gone_is_parked_and_goes_on_when_it_is_back(workflows):
+    run = engine.start(declare_body(lambda context: complete()))
+    definition = registry.find("one_step")
+    registry.remove(definition)
+    workflows.advance(timedelta(minutes=1))
+    parked = reloaded(run)
+    assert (parked.status, attempts_of(parked)) == ("failed", 3)
+    assert "'one_step'" in parked.error
+    registry.register(definition)
+    engine.retry(run)
+    workflows.drain()
+    back = reloaded(run)
+    assert (back.status, back.error) == ("completed", "")
+
+
+def test_a_run_whose_step_is_gone_is_parked_and_goes_on_when_it_is_back(workflows):
+    run = engine.start(declare_body(lambda context: complete()))
+    WorkflowRun.objects.update(current_step="begun")
+    workflows.advance(timedelta(minutes=1))
+    parked = reloaded(run)
+    assert (parked.status, attempts_of(parked)) == ("failed", 3)
+    assert "'begun'" in parked.error
+    assert "'begin'" in parked.error
+    WorkflowRun.objects.update(current_step="begin")
+    engine.retry(run)
+    workflows.drain()
+    assert reloaded(run).status == "completed"
+
+
+def test_a_worker_that_has_the_new_code_takes_over_from_one_that_lacks_it(workflows):
+    run = engine.start(declare_body(lambda context: complete()))
+    definition = registry.find("one_step")
+    registry.remove(definition)
+    worker.execute(run.pk, run.sequence, run.attempt)
+    registry.register(definition)
+    workflows.advance(timedelta(minutes=1))
+    assert reloaded(run).status == "completed"
+
+
+def test_a_run_whose_context_no_longer_fits_is_parked(workflows):
+    run = engine.start(declare_body(lambda context: complete()))
+    WorkflowRun.objects.update(data={"number": "many"})
+    workflows.drain()
+    assert (reloaded(run).status, attempts_of(run)) == ("failed", 1)
+    assert "number: " in reloaded(run).error
+
+
+def test_a_poison_run_does_not_keep_others_from_waking(workflows, settings, caplog):
+    settings.DJANGO_AI = {"BATCH_SIZE": 2}
+    good, poison = (engine.start(declare_inquiry(timeout=timedelta(hours=1), on_timeout="give_up")) for _ in range(2))
+    workflows.drain()
+    Suspension.objects.update(due_at=good.created_at)
+    Suspension.objects.filter(pk=poison.pk).update(kind="unheard of", due_at=good.created_at - timedelta(seconds=1))
+    with caplog.at_level(logging.ERROR):
+        assert scheduler.wake_due() == 1
+    assert f"#{poison.pk} could not be woken" in caplog.text
+    assert reloaded(good).current_step == "give_up"
+
+
+# Retries and cancellations by a person.
+
+
+def test_a_failed_run_is_retried_with_all_its_attempts(workflows):
+    calls = []
+
+    def body(_context):
+        calls.append(1)
+        if len(calls) <= 5:
+            raise OSError
+        return complete()
+
+    run = ended(workflows, body)
+    assert (run.status, len(calls)) == ("failed", 3)
+    engine.retry(run)
+    assert (reloaded(run).status, reloaded(run).finished_at) == ("running", None)
+    workflows.advance(timedelta(minutes=1))
+    assert (reloaded(run).status, len(calls)) == ("completed", 6)
+    assert list(run.step_executions.values_list("status", "attempts")) == [("failed", 3), ("completed", 3)]
+
+
+def test_a_run_that_timed_out_waits_again_when_it_is_retried(workflows):
+    run = engine.start(declare_inquiry(timeout=timedelta(hours=1)))
+    workflows.advance(timedelta(hours=1))
+    assert "'answer'" in reloaded(run).error
+    engine.retry(run)
+    workflows.drain()
+    assert reloaded(run).waiting_signal == "answer"
+
+
+@pytest.mark.parametrize("status", ["running", "suspended", "completed", "cancelled"])
+def test_only_a_failed_run_can_be_retried(workflows, status):
+    run = engine.start(declare_body(lambda context: complete()))
+    WorkflowRun.objects.update(status=status)
+    with pytest.raises(IllegalMove, match=status):
+        engine.retry(run)
+    assert reloaded(run).sequence == run.sequence
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
+def test_a_run_that_has_ended_cannot_be_cancelled(workflows, status):
+    run = engine.start(declare_body(lambda context: complete()))
+    WorkflowRun.objects.update(status=status)
+    with pytest.raises(IllegalMove, match=status):
+        engine.cancel(run)
+    assert reloaded(run).status == status
+
+
+# Workers that die.
+
+
+def test_a_second_worker_takes_over_when_the_lease_has_run_out(workflows):
+    run = engine.start(declare_body(lambda context: complete(number=1)))
+    lost = worker.take(run.pk, run.sequence, run.attempt)
+    assert worker.take(run.pk, run.sequence, run.attempt) is None
+    assert worker.take(run.pk, run.sequence, run.attempt + 1) is None, "its lease still holds"
+    workflows.advance(timedelta(seconds=31))
+    taken = reloaded(run)
+    assert (taken.status, attempts_of(taken)) == ("completed", 2)
+    assert [failure["attempt"] for failure in run.step_executions.get().failures] == [1]
+    worker.go_on(lost, worker.Budget(queue=None))  # the first worker was only slow
+    assert reloaded(run).sequence == taken.sequence
+    assert run.step_executions.count() == 1
+
+
+def test_a_step_that_kills_its_worker_in_each_attempt_is_parked(workflows):
+    run = engine.start(declare_body(lambda context: complete()))
+    for attempt in range(3):
+        assert worker.take(run.pk, run.sequence, attempt)
+        WorkflowRun.objects.update(lease_until=run.created_at - timedelta(seconds=1))
+    workflows.drain()
+    run = reloaded(run)
+    assert (run.status, attempts_of(run)) == ("failed", 3)
+    assert run.error == "Step 'begin' was given up: its worker disappeared in each of 3 attempts."
+    failures = run.step_executions.get().failures
+    assert [failure["attempt"] for failure in failures] == [1, 2, 3]
+    assert all("disappeared" in failure["error"] for failure in failures)
+
+
+def test_a_lost_attempt_counts_along_with_failed_ones(workflows):
+    calls = []
+
+    def body(_context):
+        calls.append(1)
+        raise OSError("away")
+
+    run = engine.start(declare_body(body))
+    worker.take(run.pk, run.sequence, 0)
+    workflows.advance(timedelta(minutes=1))
+    workflows.advance(timedelta(minutes=1))
+    run = reloaded(run)
+    assert (run.status, len(calls), attempts_of(run)) == ("failed", 2, 3)
+    assert [failure["error"] for failure in run.step_executions.get().failures][1:] == ["OSError: away"] * 2
+
+
+# The safety net.
+
+
+def test_what_was_sent_again_is_not_sent_again_at_the_next_tick(workflows):
+    runs = [engine.start(declare_body(lambda context: complete())) for _ in range(3)]
+    engine.signal("x", run=runs[0])
+    workflows._traveller.shift(timedelta(seconds=11))
+    first = scheduler.resend_steps(), scheduler.resend_deliveries()
+    assert first == (3, 0)
+    assert (scheduler.resend_steps(), scheduler.resend_deliveries()) == (0, 0)
+    workflows._traveller.shift(timedelta(seconds=9))
+    assert scheduler.resend_steps() == 0
+    workflows._traveller.shift(timedelta(seconds=2))
+    assert scheduler.resend_steps() == 3
+
+
+def test_a_lost_delivery_is_sent_again_once_in_a_while(workflows):
+    run = engine.start(declare_inquiry())
+    workflows.drain()
+    engine.signal("answer")
+    assert scheduler.resend_deliveries() == 0
+    workflows._traveller.shift(timedelta(seconds=11))
+    assert (scheduler.resend_deliveries(), scheduler.resend_deliveries()) == (1, 0)
+    workflows.drain()
+    assert reloaded(run).status == "completed"
+
+
+def test_an_expired_lease_is_sent_again_once(workflows):
+    run = engine.start(declare_body(lambda context: complete()))
+    worker.take(run.pk, run.sequence, run.attempt)
+    workflows._traveller.shift(timedelta(seconds=29))
+    assert scheduler.resend_steps() == 0
+    workflows._traveller.shift(timedelta(seconds=2))
+    assert (scheduler.resend_steps(), scheduler.resend_steps()) == (1, 0)
+
+
+def test_every_error_of_the_engine_speaks_for_itself():
+    kinds = [WorkflowError]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+        assert str(kind()) == kind.__doc__
