@@ -181,7 +181,7 @@ def _suspend(run: WorkflowRun, transition: Transition, now: datetime, led_from: 
         correlation=wait.correlation,
         due_at=wait.due_at,
         # What occurred while the step that led here was running is not lost.
-        since=(wait.since or led_from) if for_event else None,
+        since=(wait.since or led_from - waits.OVERLAP) if for_event else None,
         then=wait.then,
         on_timeout=wait.on_timeout,
         resumes_body=wait.resumes_body,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,15 +18,23 @@ from . import inbox, rows
 RACE = timedelta(seconds=60)
 
 
+# An event's transaction may have begun this long before the step whose wait it overlaps.
+OVERLAP = timedelta(seconds=1)
+
+
 def answer_waits(events: Sequence[Event]) -> None:
     """Hand the events that occur to the runs that wait for them, in the caller's transaction."""
     _answer(_waiting().filter(name__in={event.name for event in events}), events)
 
 
 def look_back(run: WorkflowRun, wait: Suspension) -> None:
-    """Hand a run that begins to wait the first fitting event since the moment from which it counts."""
+    """Hand a run that begins to wait the first fitting event since the moment from which it counts.
+
+    An event that the run has had before does not count again.
+    """
     events = Event.objects.using(rows.alias()).occurred(wait.name, correlation=wait.correlation, since=wait.since)
-    found = events.order_by("occurred_at", "id").first()
+    had = list(_answers([run.pk]).values_list("payload__event_id", flat=True))
+    found = events.exclude(pk__in=had).order_by("occurred_at", "id").first()
     if found is not None:
         inbox.post_many([_answer_of(wait, run.sequence, found)])
 
@@ -40,11 +48,12 @@ def catch_up() -> int:
     events = Event.objects.using(rows.alias()).filter(
         name__in=names, status="occurred", occurred_at__gte=clock.now() - RACE
     )
-    answered = Signal.objects.using(rows.alias()).filter(
-        run_id__in=[wait.pk for wait in waits], kind=SignalKind.EVENT
-    )
-    known = set(answered.values_list("run_id", "sequence"))
-    return _answer([wait for wait in waits if (wait.pk, wait.run.sequence) not in known], list(events))
+    had = set(_answers([wait.pk for wait in waits]).values_list("run_id", "payload__event_id"))
+    return _answer(waits, list(events), had)
+
+
+def _answers(run_ids: Sequence[int]) -> Any:
+    return Signal.objects.using(rows.alias()).filter(run_id__in=run_ids, kind=SignalKind.EVENT)
 
 
 def _waiting() -> Any:
@@ -52,7 +61,9 @@ def _waiting() -> Any:
     return waits.only("name", "correlation", "since", "run__sequence")
 
 
-def _answer(waits: Iterable[Suspension], events: Sequence[Event]) -> int:
+def _answer(
+    waits: Iterable[Suspension], events: Sequence[Event], had: Collection[tuple[int, int]] = frozenset()
+) -> int:
     by_name = defaultdict(list)
     for wait in waits:
         by_name[wait.name].append(wait)
@@ -60,7 +71,7 @@ def _answer(waits: Iterable[Suspension], events: Sequence[Event]) -> int:
         _answer_of(wait, wait.run.sequence, event)
         for event in events
         for wait in by_name[event.name]
-        if _fits(wait, event)
+        if _fits(wait, event) and (wait.pk, event.pk) not in had
     ]
     inbox.post_many(answers)
     return len(answers)
@@ -73,9 +84,7 @@ def _fits(wait: Suspension, event: Event) -> bool:
 
 
 def _answer_of(wait: Suspension, sequence: int, event: Event) -> Signal:
-    return Signal(
-        run_id=wait.pk, kind=SignalKind.EVENT, name=event.name, payload=_payload(event), sequence=sequence
-    )
+    return Signal(run_id=wait.pk, kind=SignalKind.EVENT, name=event.name, payload=_payload(event), sequence=sequence)
 
 
 def _payload(event: Event) -> dict[str, Any]:
