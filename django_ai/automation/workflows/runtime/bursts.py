@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ... import clock
 from ...conf import settings
@@ -33,7 +33,7 @@ def collect(definition: WorkflowDefinition, events: Sequence[Event]) -> None:
         _extend(definition.name, key, event_ids, due_at)
 
 
-def _extend(workflow: str, key: str, event_ids: list[int], due_at: object) -> None:
+def _extend(workflow: str, key: str, event_ids: list[int], due_at: datetime) -> None:
     bursts = EventBurst.objects.using(rows.alias())
     burst, created = bursts.select_for_update().get_or_create(
         workflow=workflow, key=key, defaults={"event_ids": event_ids, "due_at": due_at}
