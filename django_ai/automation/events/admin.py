@@ -17,11 +17,15 @@ from .registry import definitions_of, model_named, origins
 from .statuses import EventStatus
 from .subscriptions import subscriptions
 
-
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Event]
 else:
     Base = admin.ModelAdmin
+
+
+_WHAT = ("name", "entity_link", "correlation", "data")
+_WHEN = ("status", "at", "occurred_at", "next_due_at", "armed_at", "created_at")
+_OUTCOME = ("led_to", "calls", "note")
 
 
 class NameFilter(admin.SimpleListFilter):
@@ -71,16 +75,16 @@ class EventAdmin(Base):
     show_full_result_count = False  # counting a million rows would take longer than showing a page
     actions = ("cancel", "retry")
     fieldsets = (
-        (None, {"fields": ("name", "entity_link", "correlation", "data")}),
-        ("Time", {"fields": ("status", "at", "occurred_at", "next_due_at", "armed_at", "created_at")}),
-        ("What followed", {"fields": ("led_to", "calls", "note")}),
+        (None, {"fields": _WHAT}),
+        ("Time", {"fields": _WHEN}),
+        ("What followed", {"fields": _OUTCOME}),
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Event | None = None) -> tuple[str, ...]:
-        return tuple(field for _, options in self.fieldsets or () for field in options["fields"])
+        return (*_WHAT, *_WHEN, *_OUTCOME)
 
     @admin.display(description="entity", ordering="entity_id")
     def entity_link(self, event: Event) -> str | SafeString | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from weakref import WeakValueDictionary
 
 from django.db import transaction
 
@@ -13,33 +14,42 @@ from .models import Event
 
 OCCUR = "django_ai.events.occur"
 
-# A transaction that rolls back leaves its numbers here; they are harmless, but must not pile up.
-MOST_UNSENT = 10_000
 
-_thread = threading.local()
+class _Announcements(threading.local):
+    """The announcement that each database's present transaction collects.
+
+    The transaction alone holds it: a rollback lets go of it, and nothing is left to send.
+    """
+
+    def __init__(self) -> None:
+        self.open: WeakValueDictionary[str, _Announcement] = WeakValueDictionary()
+
+
+class _Announcement:
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+
+    def send(self) -> None:
+        numbers, self.numbers = self.numbers, []
+        for start in range(0, len(numbers), settings.BATCH_SIZE):
+            broker.publish(OCCUR, (numbers[start : start + settings.BATCH_SIZE],), queue=settings.QUEUE)
+
+
+_announcements = _Announcements()
 
 
 def announce(events: Iterable[Event], using: str) -> None:
     """Have these events looked at by a worker as soon as the present transaction commits.
 
-    All that one transaction announces goes out together: the first hook to run takes everything.
+    All that one transaction announces goes out together.
     """
     numbers = [event.pk for event in events if event.pk]
-    if numbers:
-        unsent = _unsent(using)
-        unsent.extend(numbers)
-        del unsent[:-MOST_UNSENT]
-        transaction.on_commit(lambda: _send(using), using=using, robust=True)
-
-
-def _send(using: str) -> None:
-    unsent = _unsent(using)
-    numbers, unsent[:] = unsent[:], []
-    size = settings.BATCH_SIZE
-    for start in range(0, len(numbers), size):
-        broker.publish(OCCUR, (numbers[start : start + size],), queue=settings.QUEUE)
-
-
-def _unsent(using: str) -> list[int]:
-    by_database: dict[str, list[int]] = _thread.__dict__.setdefault("unsent", {})
-    return by_database.setdefault(using, [])
+    if not numbers:
+        return
+    announcement = _announcements.open.get(using)
+    if announcement is not None and announcement.numbers:
+        announcement.numbers += numbers
+        return
+    announcement = _announcements.open[using] = _Announcement()
+    announcement.numbers += numbers
+    transaction.on_commit(announcement.send, using=using, robust=True)

@@ -128,10 +128,24 @@ def update(rows: Sequence[Event], fields: Sequence[str] = CHANGED) -> None:
         row.failures = timing.count_failed(row)
     if len(rows) == 1:
         rows[0].save(update_fields=fields)
-    else:
-        Event.objects.using(database()).bulk_update(rows, fields, batch_size=settings.BATCH_SIZE)
+    elif rows:
+        _update_many(rows, fields)
     announce(filter(_is_due, rows), database())
     send_after_commit(event_cancelled, [row for row in rows if row.newly_cancelled], database())
+
+
+def _update_many(rows: Sequence[Event], fields: Sequence[str]) -> None:
+    # The rows exist and are locked, so each insertion becomes an update; bulk_update, which writes a
+    # CASE with a branch for each row and column, takes fifty times as long.
+    using = database()
+    targets = connections[using].features.supports_update_conflicts_with_target
+    Event.objects.using(using).bulk_create(
+        rows,
+        batch_size=settings.BATCH_SIZE,
+        update_conflicts=True,
+        update_fields=fields,
+        unique_fields=["id"] if targets else None,
+    )
 
 
 def cancel(row: Event, note: str) -> None:

@@ -14,7 +14,7 @@ from ..conf import settings
 from . import ledger, plan, registry, timing
 from .definitions import EventDefinition, Kind
 from .ledger import Statement
-from .models import Event, EventQuerySet, database, entities
+from .models import Event, database, entities
 from .recording import statement_of
 from .subscriptions import subscriptions
 from .verdicts import Misdeclared, date_column, moment
@@ -132,18 +132,24 @@ def _statement(event: Event, definition: EventDefinition, entity: Model | None) 
 
 
 def _cancel_undeclared(numbers: list[int]) -> int:
-    # One that is due by now belongs to the scheduler, which lets it occur.
-    ahead = Event.objects.using(database()).pending().filter(pk__in=numbers, at__gt=timezone.now())
-    return _change(ahead, lambda event: ledger.cancel(event, f"{event.entity_type} declares {event.name} no more."))
+    return _change(
+        numbers,
+        lambda event: ledger.cancel(event, f"{event.entity_type} declares {event.name} no more."),
+        # One that is due by now belongs to the scheduler, which lets it occur.
+        at__gt=timezone.now(),
+    )
 
 
 def _count_due_moments_anew(events: list[Event]) -> int:
     """Let pending events know of subscriptions that were deployed after them."""
-    numbers = [event.pk for event in events if event.next_due_at != _next_due(event)]
-    return _change(Event.objects.using(database()).pending().filter(pk__in=numbers), _set_next_due)
+    return _change([event.pk for event in events if event.next_due_at != _next_due(event)], _set_next_due)
 
 
-def _change(events: EventQuerySet, change: Callable[[Event], None]) -> int:
+def _change(numbers: list[int], change: Callable[[Event], None], **still: Any) -> int:
+    """Change those of the events that are pending when they are locked."""
+    if not numbers:
+        return 0
+    events = Event.objects.using(database()).pending().filter(pk__in=numbers, **still)
     with transaction.atomic(using=database()):
         rows = list(ledger.lockable(events))
         for row in rows:

@@ -1,6 +1,6 @@
 """What the tests of events share: a silent broker, subscriptions of their own, a clock that moves."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
@@ -8,9 +8,9 @@ import time_machine
 from django_ai.automation import broker, clock
 from django_ai.automation.events import scheduler
 from django_ai.automation.events.models import Event
-from django_ai.automation.events.subscriptions import Subscriptions, subscribe, subscriptions
+from django_ai.automation.events.subscriptions import subscribe, subscriptions
 
-NOON = datetime(2030, 5, 6, 12, tzinfo=timezone.utc)
+NOON = datetime(2030, 5, 6, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
