@@ -3,6 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The action endpoints are also tried under StateZero; it is optional, and so is its installation.
+STATEZERO := statezero==0.1.0b91
 # The newest Python on PATH that can make an environment; PYTHON=… overrides it.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -21,6 +23,7 @@ $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --group dev --editable '.[redis,postgres,drf,testing,demo]'
+	-$(BIN)/python -m pip install --quiet --no-deps '$(STATEZERO)'
 	@touch $@
 
 test: $(STAMP) ## Run the tests and measure coverage; ARGS="-k name" runs some, unmeasured
