@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
-
-from django.core.serializers.json import DjangoJSONEncoder
 
 from .authoring.registry import registry
 from .machine.commands import WaitKind
@@ -44,10 +41,4 @@ def _step(run: WorkflowRun) -> StepDefinition | None:
 
 
 def _step_display(step: StepDefinition | None) -> dict[str, Any]:
-    return jsonable(step.display.as_dict()) if step and step.display else {}
-
-
-def jsonable(data: dict[str, Any]) -> dict[str, Any]:
-    """Return data in which translated texts, dates and decimals have become what JSON can carry."""
-    carried: dict[str, Any] = json.loads(json.dumps(data, cls=DjangoJSONEncoder))
-    return carried
+    return step.display.as_dict() if step and step.display else {}

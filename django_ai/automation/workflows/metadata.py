@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,11 @@ class StepDisplayMetadata:
     field_display_configs: Sequence[FieldDisplayConfig] = field(default_factory=tuple)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the metadata as JSON-ready dicts and lists, every key present."""
-        data = asdict(self)
-        data["field_groups"] = [
-            {**group, "field_names": list(group["field_names"])} for group in data["field_groups"]
-        ]
-        data["field_display_configs"] = list(data["field_display_configs"])
-        return data
+        """Return the metadata as JSON has it, every key present, translated into the active language."""
+        return jsonable(asdict(self))
+
+
+def jsonable(data: dict[str, Any]) -> dict[str, Any]:
+    """Return data in which translated texts, dates and decimals have become what JSON can carry."""
+    carried: dict[str, Any] = json.loads(json.dumps(data, cls=DjangoJSONEncoder))
+    return carried

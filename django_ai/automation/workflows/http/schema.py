@@ -9,8 +9,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from ..authoring.actions import Action, display_of
-from ..display import jsonable
-from ..metadata import FieldDisplayConfig
+from ..metadata import FieldDisplayConfig, jsonable
 from .serializers import RUN_ID, input_serializer
 
 Field = serializers.Field[Any, Any, Any, Any]

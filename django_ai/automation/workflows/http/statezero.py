@@ -12,7 +12,6 @@ from statezero.core.classes import DisplayMetadata, FieldDisplayConfig, FieldGro
 from statezero.core.interfaces import AbstractActionPermission
 
 from ..authoring.actions import Action, display_of
-from ..display import jsonable
 from ..exceptions import DeclarationError
 from ..metadata import StepDisplayMetadata
 from . import permissions
@@ -87,7 +86,7 @@ def _permission(declared: Action) -> type[AbstractActionPermission]:
 def _display(metadata: StepDisplayMetadata | None) -> DisplayMetadata | None:
     if metadata is None:
         return None
-    data = jsonable(metadata.as_dict())
+    data = metadata.as_dict()
     return DisplayMetadata(
         display_title=data["display_title"],
         display_description=data["display_description"],
