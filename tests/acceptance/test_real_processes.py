@@ -129,3 +129,16 @@ def test_a_step_whose_worker_was_killed_runs_again_after_its_lease(installation)
     assert books.stories()[answer["run"]] == Story("payment", visits("charge", "book", charge=2))
     assert books.rows(requests) == [(2,)]
     assert books.value("SELECT count(*) FROM payment_payment WHERE reference = 'killed'") == 1
+
+
+def test_a_link_that_nobody_opens_is_sent_once_more_and_then_given_up(installation):
+    with installation.worker(SHOP_LINK_SECONDS="0.3"):
+        _, answer = installation.web.ask("/registrations/", {"name": "Nobody", "email": "nobody@example.com"})
+        wait_for_the_end(installation)
+    given_up = Story(
+        "email_verification", (*visits("send_link", "remind", "send_link"), ("remind", "failed", 1)), "failed"
+    )
+    history = (*visits("after_verification"), ("remove_account", "failed", 1))
+    assert installation.books.stories()[answer["run"]] == Story("registration", history, "failed", (given_up,))
+    left = "SELECT count(*) FROM registration_account WHERE name = 'Nobody'"
+    assert installation.books.value(left) == 0

@@ -141,3 +141,8 @@ def test_a_taken_port_is_said_so(env):
     with socket.create_server((HOST, port)):
         message = refused(str(Path(EXAMPLE, "manage.py")), "runworkflows", f"{HOST}:{port}", "--noreload", env=env)
     assert "port is already in use" in message
+
+
+def test_the_example_has_no_faults_and_all_its_migrations(env):
+    manage("check", "--fail-level=WARNING", env=env)
+    manage("makemigrations", "--check", "--dry-run", env=env)
