@@ -1,0 +1,369 @@
+"""What two transactions do to one run at the same moment, on real connections of their own."""
+
+import threading
+from datetime import timedelta
+from unittest import mock
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import connection, connections, transaction
+
+from django_ai.automation import broker
+from django_ai.automation.workflows.core import complete, engine, get_context, run_subflow, step, wait, workflow
+from django_ai.automation.workflows.exceptions import IllegalMove
+from django_ai.automation.workflows.models import Signal, Suspension, WorkflowRun
+from django_ai.automation.workflows.runtime import dispatch, scheduler, worker
+
+from .declared import declare_collector, declare_inquiry, reloaded
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# A race is run this often, so that both orders of it are seen.
+ROUNDS = 8
+
+SECOND_TRANSACTION = pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="SQLite has one writing transaction at a time"
+)
+LONG_AGO = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def sent():
+    """The messages that were sent; there is no broker, and no worker but the test's own threads."""
+    messages = []
+
+    def publish(task, args, **_):
+        messages.append((task, args))
+
+    with mock.patch.object(broker, "publisher", publish):
+        yield messages
+
+
+def elsewhere(function):
+    """Run a function on a connection of its own, to its end, and return what it returns."""
+    (result,) = together(function)
+    return result
+
+
+def together(*functions):
+    """Run functions at the same moment, each on a connection of its own; return what they return."""
+    barrier = threading.Barrier(len(functions))
+    results, errors = [None] * len(functions), []
+
+    def run(index, function):
+        try:
+            barrier.wait(20)
+            results[index] = function()
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the test
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=item) for item in enumerate(functions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    if errors:
+        raise errors[0]
+    return results
+
+
+def work(sent):
+    """Handle all messages here, until none is left."""
+    tasks = {dispatch.EXECUTE: worker.execute, dispatch.WAKE: worker.wake, dispatch.DELIVER: worker.deliver}
+    while sent:
+        task, args = sent.pop(0)
+        tasks[task](*args)
+
+
+def suspended(workflow_class, sent, **context):
+    run = engine.start(workflow_class, **context)
+    work(sent)
+    return reloaded(run)
+
+
+def overdue(*runs):
+    Suspension.objects.filter(run__in=runs).update(due_at=runs[0].created_at - LONG_AGO)
+
+
+def steps_of(run):
+    return list(run.step_executions.values_list("step_name", flat=True))
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_of_a_signal_and_a_timeout_exactly_one_wins(sent, _round):
+    run = suspended(declare_inquiry(timeout=timedelta(hours=1), on_timeout="give_up"), sent)
+    overdue(run)
+    engine.signal("answer", {"text": "yes"})
+    together(lambda: worker.deliver(run.pk), lambda: worker.wake(run.pk, run.sequence), scheduler.wake_due)
+    work(sent)
+    ended = reloaded(run)
+    assert ended.status == "completed"
+    assert (steps_of(run), ended.data["text"], Signal.objects.get().state) in (
+        (["note"], "yes", "delivered"),
+        (["give_up"], "gave up", "missed"),
+    )
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_two_deliveries_hand_over_each_kept_signal_once_and_in_order(sent, _round):
+    run = suspended(declare_collector(2), sent)
+    for text in ("one", "two"):
+        engine.signal("answer", {"text": text}, run=run)
+    sent.clear()
+    together(*[lambda: worker.deliver(run.pk)] * 3)
+    work(sent)
+    assert reloaded(run).data["answers"] == ["one", "two"]
+    assert list(Signal.objects.values_list("state", flat=True)) == ["delivered"] * 2
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_a_kept_signal_and_the_wait_for_it_find_each_other(sent, _round):
+    run = engine.start(declare_inquiry())
+    sent.clear()
+    together(
+        lambda: worker.execute(run.pk, run.sequence, run.attempt),
+        lambda: engine.signal("answer", {"text": "yes"}, run=run),
+    )
+    work(sent)
+    assert (reloaded(run).status, steps_of(run)) == ("completed", ["note"])
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_a_message_that_two_workers_get_at_once_runs_the_step_once(sent, _round):
+    calls = []
+
+    @workflow("counted")
+    class Counted:
+        @step(start=True)
+        def begin(self):
+            calls.append(1)
+            return complete()
+
+    run = engine.start(Counted)
+    together(*[lambda: worker.execute(run.pk, run.sequence, run.attempt)] * 3)
+    assert (reloaded(run).status, len(calls)) == ("completed", 1)
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_two_schedulers_at_once_wake_each_run_once(sent, _round):
+    cls = declare_inquiry(timeout=timedelta(hours=1), on_timeout="give_up")
+    runs = [suspended(cls, sent) for _ in range(6)]
+    overdue(*runs)
+    together(scheduler.wake_due, scheduler.wake_due)
+    scheduler.wake_due()  # what one skipped because the other held it, or which it lost to it
+    assert sorted(args for _, args in sent) == [(run.pk, run.sequence + 1, 0) for run in runs]
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_two_schedulers_at_once_resend_each_message_once(sent, _round):
+    runs = [engine.start(declare_inquiry())] + [engine.start("inquiry") for _ in range(5)]
+    WorkflowRun.objects.update(dispatched_at=runs[0].created_at - LONG_AGO)
+    sent.clear()
+    together(scheduler.resend_steps, scheduler.resend_steps)
+    scheduler.resend_steps()
+    assert sorted(args for _, args in sent) == [(run.pk, run.sequence, 0) for run in runs]
+
+
+@SECOND_TRANSACTION
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_run_cancelled_while_its_step_runs_discards_what_the_step_gave(sent, atomic):
+    @workflow("slow")
+    class Slow:
+        @step(start=True, atomic=atomic)
+        def begin(self):
+            Group.objects.create(name="written")
+            elsewhere(lambda: engine.cancel(run, "enough"))
+            return complete(display_title="Done")
+
+    run = engine.start(Slow)
+    worker.execute(run.pk, run.sequence, run.attempt)
+    ended = reloaded(run)
+    assert (ended.status, ended.error, ended.completion_display) == ("cancelled", "enough", {})
+    assert not steps_of(run)
+    assert Group.objects.exists() is not atomic
+
+
+@SECOND_TRANSACTION
+def test_a_step_that_fails_after_its_run_was_cancelled_changes_nothing(sent):
+    @workflow("slow")
+    class Slow:
+        @step(start=True)
+        def begin(self):
+            elsewhere(lambda: engine.cancel(run, "enough"))
+            raise OSError("away")
+
+    run = engine.start(Slow)
+    worker.execute(run.pk, run.sequence, run.attempt)
+    assert (reloaded(run).status, reloaded(run).error) == ("cancelled", "enough")
+
+
+@SECOND_TRANSACTION
+@pytest.mark.parametrize("atomic", [True, False])
+def test_the_result_of_a_worker_that_lost_its_lease_is_discarded(sent, atomic):
+    calls = []
+
+    @workflow("overtaken")
+    class Overtaken:
+        @step(start=True, atomic=atomic)
+        def begin(self):
+            calls.append(1)
+            attempt = len(calls)
+            Group.objects.create(name=f"attempt {attempt}")
+            if attempt == 1:
+                elsewhere(take_over)
+            return complete(display_title=f"attempt {attempt}")
+
+    def take_over():
+        WorkflowRun.objects.update(lease_until=run.created_at - LONG_AGO)
+        assert scheduler.resend_steps() == 1
+        work(sent)
+
+    run = engine.start(Overtaken)
+    sent.clear()
+    worker.execute(run.pk, run.sequence, run.attempt)
+    assert reloaded(run).completion_display == {"display_title": "attempt 2"}
+    assert run.step_executions.get().attempts == 2
+    written = set(Group.objects.values_list("name", flat=True))
+    assert written == ({"attempt 2"} if atomic else {"attempt 1", "attempt 2"})
+
+
+@pytest.mark.skipif(not connection.features.has_select_for_update_nowait, reason="needs NOWAIT")
+@pytest.mark.parametrize("atomic", [True, False])
+def test_no_row_is_locked_while_a_step_runs(sent, atomic):
+    locked = []
+
+    def lock():
+        with transaction.atomic():
+            locked.extend(WorkflowRun.objects.select_for_update(nowait=True).values_list("pk", flat=True))
+
+    @workflow("free")
+    class Free:
+        @step(start=True, atomic=atomic)
+        def begin(self):
+            elsewhere(lock)
+            return complete()
+
+    run = engine.start(Free)
+    worker.execute(run.pk, run.sequence, run.attempt)
+    assert (reloaded(run).status, locked) == ("completed", [run.pk])
+
+
+@pytest.mark.postgres
+def test_a_sender_does_not_wait_for_a_run_that_is_locked(sent):
+    run = suspended(declare_inquiry(), sent)
+    with transaction.atomic():
+        worker.rows.lock(run.pk)
+        assert elsewhere(lambda: engine.signal("answer", {"text": "yes"})) == 1
+        assert elsewhere(lambda: engine.signal("answer", {"text": "no"}, run=run)) == 1
+    work(sent)
+    assert reloaded(run).data["answers"] == ["yes"]
+
+
+@SECOND_TRANSACTION
+@pytest.mark.skipif(not connection.features.has_select_for_update_skip_locked, reason="needs SKIP LOCKED")
+def test_a_run_that_somebody_holds_does_not_keep_the_scheduler(sent):
+    cls = declare_inquiry(timeout=timedelta(hours=1), on_timeout="give_up")
+    held, free = suspended(cls, sent), suspended(cls, sent)
+    overdue(held, free)
+    with transaction.atomic():
+        worker.rows.lock(held.pk)
+        assert elsewhere(scheduler.wake_due) == 1
+    assert (reloaded(held).status, reloaded(free).status) == ("suspended", "running")
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_two_cancellations_at_once_cancel_once(sent, _round):
+    run = suspended(declare_inquiry(), sent)
+
+    def cancel():
+        try:
+            return engine.cancel(run).status
+        except IllegalMove:
+            return "refused"
+
+    assert sorted(together(cancel, cancel)) == ["cancelled", "refused"]
+    assert reloaded(run).sequence == run.sequence + 1
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_a_child_that_ends_as_its_parents_time_runs_out_moves_it_once(sent, _round):
+    told = []
+
+    @workflow("child")
+    class Child:
+        @step(start=True)
+        def ask(self):
+            return wait("answer")
+
+    @workflow("parent")
+    class Parent:
+        @step(start=True)
+        def begin(self):
+            return run_subflow(Child, on_complete=self.after, timeout=timedelta(hours=1), on_timeout="give_up")
+
+        @step()
+        def after(self, subflow_result):
+            told.append(str(subflow_result.status))
+            return complete()
+
+        @step()
+        def give_up(self):
+            told.append("timed out")
+            return complete()
+
+    run = suspended(Parent, sent)
+    child = run.child_runs.get()
+    overdue(run)
+    engine.signal("answer", run=child)
+    sent.clear()
+    together(lambda: worker.deliver(child.pk), lambda: worker.wake(run.pk, run.sequence))
+    work(sent)
+    assert reloaded(run).status == "completed"
+    assert told in (["completed"], ["timed out"])
+    assert reloaded(child).status in ("completed", "cancelled")
+
+
+def test_a_rolled_back_start_sends_nothing(sent):
+    with transaction.atomic():
+        engine.start(declare_inquiry())
+        transaction.set_rollback(True)
+    assert sent == []
+    with transaction.atomic():
+        engine.start("inquiry")
+        assert sent == []
+    assert len(sent) == 1
+
+
+def test_a_step_that_starts_a_run_and_fails_starts_nothing(sent):
+    @workflow("starter")
+    class Starter:
+        @step(start=True)
+        def begin(self):
+            engine.start("inquiry")
+            raise OSError
+
+    declare_inquiry()
+    run = engine.start(Starter)
+    sent.clear()
+    worker.execute(run.pk, run.sequence, run.attempt)
+    assert {task for task, _ in sent} == {dispatch.WAKE}
+    assert WorkflowRun.objects.get() == run
+
+
+def test_each_thread_has_the_context_of_its_own_step(sent):
+    barrier = threading.Barrier(2)
+    seen = []
+
+    @workflow("threads")
+    class Threads:
+        @step(start=True, atomic=False)
+        def begin(self):
+            barrier.wait(20)
+            seen.append(get_context() is self.context)
+            return complete()
+
+    runs = [engine.start(Threads) for _ in range(2)]
+    together(*[lambda run=run: worker.execute(run.pk, run.sequence, run.attempt) for run in runs])
+    assert seen == [True, True]
