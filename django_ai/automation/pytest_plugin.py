@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def workflows(db: None) -> Iterator[Workflows]:  # noqa: ARG001 - the database is all it is for
+def workflows(db: None) -> Iterator[Workflows]:
     """Drive workflows by hand: ``drain()`` runs what is due, ``advance(timedelta)`` moves the clock."""
     from .testing import workflow_testing
 
