@@ -42,9 +42,7 @@ def publish(task: str, args: tuple[Any, ...] = (), **options: Any) -> bool:
     return True
 
 
-def send_after_commit(
-    task: str, args: tuple[Any, ...] = (), *, using: str = DEFAULT_DB_ALIAS, **options: Any
-) -> None:
+def send_after_commit(task: str, args: tuple[Any, ...] = (), *, using: str = DEFAULT_DB_ALIAS, **options: Any) -> None:
     """Publish when the transaction of the database `using` commits, and never if it rolls back."""
     transaction.on_commit(partial(publish, task, args, **options), using=using, robust=True)
 

@@ -1,1 +1,104 @@
-"""System checks."""
+"""System checks: workflows go where they can, and the database and Celery are set up for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as CheckWarning
+from django.db import connections
+
+from ..broker import check_celery
+from ..conf import check_settings
+from .authoring.graph import Edge, EdgeKind, Graph
+from .authoring.reading import read_graph
+from .authoring.registry import registry
+from .authoring.sources import Place
+from .machine.definition import WorkflowDefinition
+from .runtime import rows
+
+_LEADS = {
+    EdgeKind.GOTO: "goes on with",
+    EdgeKind.SLEEP: "sleeps and goes on with",
+    EdgeKind.SIGNAL: "waits for a signal and goes on with",
+    EdgeKind.EVENT: "waits for an event and goes on with",
+    EdgeKind.CHILD: "runs a subflow and goes on with",
+    EdgeKind.TIMEOUT: "times out and goes on with",
+}
+
+
+def check_workflows(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Report workflows that cannot start, steps that do not exist and steps that nothing reaches."""
+    chosen = [item for item in registry if app_configs is None or _app_of(item) in app_configs]
+    return [message for definition in chosen for message in _faults(definition, read_graph(definition))]
+
+
+def _app_of(definition: WorkflowDefinition) -> AppConfig | None:
+    return apps.get_containing_app_config(definition.cls.__module__)
+
+
+def _faults(definition: WorkflowDefinition, graph: Graph) -> Iterator[CheckMessage]:
+    workflow = f"workflow {graph.workflow!r}"
+    cls = f"{definition.cls.__module__}.{definition.cls.__qualname__}"
+    if not any(node.start for node in graph.nodes):
+        text = f"The {workflow} has no start step{_at(graph.place)}."
+        yield Error(
+            text, hint="Decorate the step where its runs begin with @step(start=True).", obj=cls, id="django_ai.E011"
+        )
+    for edge in graph.missing():
+        leads = f"{_LEADS[edge.kind]} {edge.target!r}, which is no step of it{_at(edge.place)}."
+        text = f"Step {edge.source!r} of {workflow} {leads}"
+        yield Error(text, hint=_alternative(definition, edge), obj=cls, id="django_ai.E012")
+    for node in graph.unreachable():
+        text = f"Nothing leads to step {node.name!r} of {workflow}{_at(node.place)}."
+        yield CheckWarning(text, hint="Go to it from another step, or delete it.", obj=cls, id="django_ai.W011")
+
+
+def _alternative(definition: WorkflowDefinition, edge: Edge) -> str:
+    name = edge.target or ""
+    if hasattr(definition.cls, name):
+        return f"Decorate {name} with @step()."
+    close = get_close_matches(name, definition.steps, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"The steps are: {', '.join(definition.steps)}."
+
+
+def _at(place: Place | None) -> str:
+    return f" ({place})" if place else ""
+
+
+def check_sqlite(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of an SQLite file that loses work to "database is locked" as soon as two threads write."""
+    alias = rows.alias()
+    connection: Any = connections[alias]
+    if connection.vendor != "sqlite" or connection.is_in_memory_db():
+        return []
+    options = connection.settings_dict["OPTIONS"]
+    lacking = [text for text, is_set in _SQLITE_OPTIONS.items() if not is_set(options)]
+    if not lacking:
+        return []
+    text = f"The runs are in SQLite ({alias!r}), whose OPTIONS for several writers lack {' and '.join(lacking)}."
+    return [CheckWarning(text, hint=f'DATABASES["{alias}"]["OPTIONS"] = {_SQLITE_HINT}', id="django_ai.W002")]
+
+
+def _takes_the_lock_first(options: Mapping[str, Any]) -> bool:
+    return str(options.get("transaction_mode")).upper() in ("IMMEDIATE", "EXCLUSIVE")
+
+
+def _writes_ahead(options: Mapping[str, Any]) -> bool:
+    return "journal_mode=wal" in str(options.get("init_command")).lower().replace(" ", "")
+
+
+_SQLITE_OPTIONS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+    '"transaction_mode": "IMMEDIATE"': _takes_the_lock_first,
+    '"init_command": "PRAGMA journal_mode=WAL;"': _writes_ahead,
+}
+_SQLITE_HINT = (
+    '{"transaction_mode": "IMMEDIATE", "timeout": 20,'
+    ' "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"}'
+)
+
+for check in (check_settings, check_celery, check_workflows, check_sqlite):
+    register(check)
