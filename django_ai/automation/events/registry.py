@@ -32,7 +32,7 @@ def origin_of(model: type[Model]) -> type[Model]:
     if not declaring:
         return model._meta.concrete_model or model
     tables = [kind for kind in model.__mro__ if issubclass(kind, declaring[0]) and _has_table(kind)]
-    origin: type[Model] = (tables or declaring)[-1]
+    origin: type[Model] = (tables or declaring[:1])[-1]
     return origin
 
 
