@@ -33,6 +33,8 @@ STARTS = {
     "Kim left a cart behind": ("/reminders/", {"email": "kim@example.com", "item": "Chair"}),
     "Leo registers": ("/registrations/", {"name": "Leo", "email": "leo@example.com"}),
     "Mia registers": ("/registrations/", {"name": "Mia", "email": "mia@example.com"}),
+    "Nia onboards her house": ("/desk/onboardings/", {}),
+    "Oli hands in an expense": ("/desk/expenses/", {}),
 }
 
 
@@ -64,7 +66,7 @@ class Line:
     @property
     def news(self) -> str:
         innermost = (self.active or [self.run])[-1]
-        display = innermost["completion_display"] or innermost["waiting_display"]
+        display = innermost["completion_display"] or innermost["waiting_display"] or innermost["step_display"]
         texts = [display.get("display_title"), display.get("display_subtitle")]
         return ": ".join(filter(None, texts)) or str(innermost["error"])
 

@@ -14,8 +14,13 @@ PAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "email_verified": lambda context: reverse("verify_email", args=[context["token"]]),
 }
 
+# The workflows whose runs have a page at the desk.
+AT_THE_DESK = {"property_onboarding", "expense_approval"}
+
 
 def answer_page(run: WorkflowRun) -> str:
     """Return the page where a person answers what `run` waits for, or an empty string."""
+    if run.name in AT_THE_DESK and run.waits_for:
+        return reverse("desk", args=[run.pk])
     page = PAGES.get(run.waiting_signal)
     return page(run.data) if page else ""

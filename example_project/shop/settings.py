@@ -24,6 +24,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "rest_framework",
     "django_ai.automation.events",
     "django_ai.automation.workflows",
     "shop",
@@ -32,6 +33,7 @@ INSTALLED_APPS = [
     "shipment",
     "reminders",
     "registration",
+    "desk",
 ]
 
 MIDDLEWARE = [

@@ -14,5 +14,7 @@ urlpatterns = [
     path("shipments/", include("shipment.urls")),
     path("reminders/", include("reminders.urls")),
     path("registrations/", include("registration.urls")),
+    path("desk/", include("desk.urls")),
+    path("statezero/", include("django_ai.automation.workflows.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
@@ -23,6 +24,8 @@ def home(request: HttpRequest) -> HttpResponse:
         ("Place an order", "orders", OrderForm()),
         ("Register", "registrations", RegistrationForm()),
         ("Leave a cart behind", "reminders", CartForm()),
+        ("Onboard a property", "onboardings", Form()),
+        ("Hand in an expense", "expenses", Form()),
     ]
     return render(request, "shop/home.html", {"forms": forms})
 

@@ -1,0 +1,1 @@
+"""Forms for people: a property is onboarded, an expense is approved."""
