@@ -269,6 +269,13 @@ def test_a_finished_child_resumes_even_a_parent_whose_context_no_longer_fits(wor
     assert "needed: " in run.error
 
 
+def test_a_parent_whose_child_was_deleted_goes_on_when_its_time_has_run_out(workflows, parent):
+    run, child = started(workflows, parent)
+    child.delete()
+    workflows.advance(timedelta(hours=1))
+    assert reloaded(run).waiting_signal == "never"
+
+
 def test_a_childs_lost_message_is_sent_again(workflows, parent, results):
     run, child = started(workflows, parent)
     engine.signal("answer", {"number": 1}, run=child)

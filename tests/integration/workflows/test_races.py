@@ -39,6 +39,12 @@ def sent():
         yield messages
 
 
+def needs(feature):
+    """Skip the test where the database lacks a feature, which only a connection can say."""
+    if not getattr(connection.features, feature):
+        pytest.skip(f"this database has no {feature.removeprefix('has_')}")
+
+
 def elsewhere(function):
     """Run a function on a connection of its own, to its end, and return what it returns."""
     (result,) = together(function)
@@ -229,9 +235,9 @@ def test_the_result_of_a_worker_that_lost_its_lease_is_discarded(sent, atomic):
     assert written == ({"attempt 2"} if atomic else {"attempt 1", "attempt 2"})
 
 
-@pytest.mark.skipif(not connection.features.has_select_for_update_nowait, reason="needs NOWAIT")
 @pytest.mark.parametrize("atomic", [True, False])
 def test_no_row_is_locked_while_a_step_runs(sent, atomic):
+    needs("has_select_for_update_nowait")
     locked = []
 
     def lock():
@@ -250,7 +256,7 @@ def test_no_row_is_locked_while_a_step_runs(sent, atomic):
     assert (reloaded(run).status, locked) == ("completed", [run.pk])
 
 
-@pytest.mark.postgres
+@SECOND_TRANSACTION
 def test_a_sender_does_not_wait_for_a_run_that_is_locked(sent):
     run = suspended(declare_inquiry(), sent)
     with transaction.atomic():
@@ -261,9 +267,8 @@ def test_a_sender_does_not_wait_for_a_run_that_is_locked(sent):
     assert reloaded(run).data["answers"] == ["yes"]
 
 
-@SECOND_TRANSACTION
-@pytest.mark.skipif(not connection.features.has_select_for_update_skip_locked, reason="needs SKIP LOCKED")
 def test_a_run_that_somebody_holds_does_not_keep_the_scheduler(sent):
+    needs("has_select_for_update_skip_locked")
     cls = declare_inquiry(timeout=timedelta(hours=1), on_timeout="give_up")
     held, free = suspended(cls, sent), suspended(cls, sent)
     overdue(held, free)

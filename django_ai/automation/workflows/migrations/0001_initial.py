@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
                 ('error', models.TextField(blank=True)),
                 ('created_at', models.DateTimeField()),
                 ('dispatched_at', models.DateTimeField(blank=True, null=True)),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='signals', to='django_ai_workflows.workflowrun')),
+                ('run', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='signals', to='django_ai_workflows.workflowrun')),
             ],
             options={
                 'ordering': ['id'],
