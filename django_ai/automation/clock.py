@@ -26,15 +26,11 @@ class DatabaseNow(Now):
     UTC while Django without USE_TZ stores local time. Either would be hours off.
     """
 
-    def as_mysql(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
-    ) -> tuple[str, Any]:
+    def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> tuple[str, Any]:
         name = "UTC_TIMESTAMP" if connection.timezone_name == "UTC" else "CURRENT_TIMESTAMP"
         return self.as_sql(compiler, connection, template=f"{name}(6)", **extra)
 
-    def as_sqlite(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
-    ) -> tuple[str, Any]:
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> tuple[str, Any]:
         zone = ", 'localtime'" if connection.timezone is None else ""
         template = f"STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW'{zone})"
         return self.as_sql(compiler, connection, template=template, **extra)
@@ -43,9 +39,7 @@ class DatabaseNow(Now):
 class ProcessNow(Value):
     """The process's time as a parameter of a query."""
 
-    def as_mysql(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any
-    ) -> tuple[str, Any]:
+    def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> tuple[str, Any]:
         # Without the cast MariaDB takes it for text, in results and in arithmetic.
         sql, params = self.as_sql(compiler, connection)
         return f"CAST({sql} AS DATETIME(6))", params

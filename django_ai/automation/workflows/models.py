@@ -51,9 +51,7 @@ class WorkflowRun(models.Model):
     error = models.TextField(blank=True)
     completion_display = models.JSONField(default=dict, blank=True)
 
-    parent_run = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="child_runs"
-    )
+    parent_run = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="child_runs")
     active_subworkflow_run_id = models.BigIntegerField(null=True, blank=True)
     triggered_by_event_id = models.BigIntegerField(null=True, blank=True)
 
@@ -84,12 +82,8 @@ class WorkflowRun(models.Model):
             models.Index(fields=["name", "id"], name="workflow_run_name"),
         ]
         constraints = [
-            models.UniqueConstraint(
-                fields=["triggered_by_event_id", "name"], name="workflow_run_once_per_event"
-            ),
-            models.CheckConstraint(
-                condition=Q(progress__gte=0, progress__lte=1), name="workflow_run_progress"
-            ),
+            models.UniqueConstraint(fields=["triggered_by_event_id", "name"], name="workflow_run_once_per_event"),
+            models.CheckConstraint(condition=Q(progress__gte=0, progress__lte=1), name="workflow_run_progress"),
             models.CheckConstraint(
                 condition=Q(status__in=[status.value for status in WorkflowStatus]),
                 name="workflow_run_known_status",
@@ -210,9 +204,7 @@ class EventBurst(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["due_at"], name="workflow_burst_due")]
-        constraints = [
-            models.UniqueConstraint(fields=["workflow", "key"], name="workflow_one_burst_per_key")
-        ]
+        constraints = [models.UniqueConstraint(fields=["workflow", "key"], name="workflow_one_burst_per_key")]
 
     def __str__(self) -> str:
         return f"{self.workflow} {self.key}"
@@ -233,9 +225,7 @@ class StepExecution(models.Model):
 
     class Meta:
         ordering = ["run_id", "sequence"]
-        constraints = [
-            models.UniqueConstraint(fields=["run", "sequence"], name="workflow_step_once_per_visit")
-        ]
+        constraints = [models.UniqueConstraint(fields=["run", "sequence"], name="workflow_step_once_per_visit")]
 
     def __str__(self) -> str:
         return f"{self.step_name} {self.status}"
