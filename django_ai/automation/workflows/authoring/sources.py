@@ -156,4 +156,6 @@ def _imported(source: Source, name: str) -> Any:
 
 def _module(source: Source, node: ast.ImportFrom) -> ModuleType | None:
     package = source.function.__globals__.get("__package__")
+    if node.level and not package:
+        return None
     return sys.modules.get(resolve_name("." * node.level + (node.module or ""), package))

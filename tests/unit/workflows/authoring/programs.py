@@ -198,3 +198,41 @@ class Dynamic:
     @step()
     def third(self):
         return complete()
+
+
+def made(target):
+    class Made:
+        """Its names come from the function around it, and from imports of its own."""
+
+        @step(start=True)
+        def first(self):
+            return goto(target)
+
+        @step()
+        def second(self):
+            from django_ai.automation.workflows.core import complete as done
+
+            from . import programs
+
+            return programs.goto("first") if target else done()
+
+        @step()
+        def third(self):
+            def goto(name):
+                return name
+
+            return goto("fourth")
+
+    return Made
+
+
+def unassigned():
+    class Early:
+        @step(start=True)
+        def first(self):
+            return goto(later)
+
+    early = Early
+    if early is None:
+        later = "never"
+    return early

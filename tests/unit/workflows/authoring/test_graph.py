@@ -1,6 +1,7 @@
 """The graph of a workflow is what its code says, and says what it does not know."""
 
 import inspect
+import runpy
 import sys
 
 import pytest
@@ -286,3 +287,31 @@ def test_a_workflow_without_a_start_step_reaches_nothing_and_reports_nothing_unr
             return complete()
 
     assert graph(Startless).unreachable() == ()
+
+
+def test_names_of_the_surrounding_function_and_of_local_imports_are_known():
+    made = graph(programs.made("second"))
+    assert edges(made) == {("first", "second"), ("second", "first"), ("third", None)}
+    assert made.nodes[1].ends == (COMPLETED,)
+
+
+def test_a_name_that_is_not_assigned_yet_is_unknown():
+    assert edges(graph(programs.unassigned())) == {("first", None)}
+
+
+LOST_PACKAGE = """
+from django_ai.automation.workflows.core import step
+
+class Written:
+    @step(start=True)
+    def first(self):
+        from .nowhere import goto
+        return goto(self.first)
+"""
+
+
+def test_a_relative_import_outside_of_a_package_is_unknown(tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(LOST_PACKAGE)
+    names = runpy.run_path(str(path))
+    assert edges(graph(names["Written"])) == {("first", None)}
