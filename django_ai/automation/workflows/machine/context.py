@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
 from ..exceptions import ContextInvalid, pydantic_reasons
 
 ContextT = TypeVar("ContextT", bound=BaseModel)
+
+# What pydantic dumps in place of a secret.
+ASTERISKS = "**********"
 
 
 def load(context_class: type[ContextT], data: Mapping[str, Any]) -> ContextT:
@@ -28,14 +32,13 @@ def dump(context: BaseModel) -> dict[str, Any]:
 
     pydantic does not check assignments by default, so what a step left behind is validated here.
     """
-    with warnings.catch_warnings():
-        # pydantic warns of a value of a wrong type; the validation below says it as an error.
-        warnings.simplefilter("ignore")
-        try:
-            data = context.model_dump(mode="json", by_alias=True, round_trip=True)
-        except ValueError as error:
-            raise ContextInvalid(f"The context cannot be stored as JSON: {error}") from error
-    data.update(_secrets(context))
+    try:
+        # A value of a wrong type only makes pydantic warn; the validation below says it as an error.
+        data: dict[str, Any] = context.model_dump(mode="json", by_alias=True, round_trip=True, warnings=False)
+        if ASTERISKS in str(data):
+            data = _reveal(data, context.model_dump(by_alias=True, round_trip=True, warnings=False))
+    except ValueError as error:
+        raise ContextInvalid(f"The context cannot be stored as JSON: {error}") from error
     load(type(context), data)
     return data
 
@@ -66,11 +69,12 @@ def _python(context: BaseModel) -> dict[str, Any]:
     return {(fields[name].alias or name) if name in fields else name: value for name, value in context}
 
 
-def _secrets(context: BaseModel) -> dict[str, Any]:
-    # pydantic dumps a secret as asterisks, which would lose it.
-    return {name: _reveal(value) for name, value in context if isinstance(value, SecretStr | SecretBytes)}
-
-
-def _reveal(secret: SecretStr | SecretBytes) -> str:
-    value = secret.get_secret_value()
-    return value.decode() if isinstance(value, bytes) else value
+def _reveal(dumped: Any, value: Any) -> Any:
+    """Return JSON in which the asterisks of each secret of ``value`` have become the secret, which would be lost."""
+    if hasattr(value, "get_secret_value"):
+        return to_jsonable_python(value.get_secret_value())
+    if isinstance(dumped, dict) and isinstance(value, Mapping):
+        return {key: _reveal(part, inner) for (key, part), inner in zip(dumped.items(), value.values(), strict=True)}
+    if isinstance(dumped, list) and isinstance(value, list | tuple | set | frozenset | deque):
+        return [_reveal(part, inner) for part, inner in zip(dumped, value, strict=True)]
+    return dumped

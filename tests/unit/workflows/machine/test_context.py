@@ -1,12 +1,12 @@
 """A context comes out of JSON as it went in, and nothing wrong goes in."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, Secret, SecretBytes, SecretStr
 
 from django_ai.automation.workflows.exceptions import ContextInvalid, InvalidCommand
 from django_ai.automation.workflows.machine.commands import Wait, WaitKind
@@ -37,8 +37,16 @@ class Open(BaseModel):
 
 
 class Secretive(BaseModel):
-    password: SecretStr
+    password: SecretStr = Field(alias="passWord")
     key: SecretBytes = SecretBytes(b"key")
+    birthday: Secret[date] | None = None
+
+
+class Vault(BaseModel):
+    inner: Secretive | None = None
+    by_name: dict[int, SecretStr] = {}
+    several: list[SecretStr] = []
+    pair: tuple[SecretStr, str] | None = None
 
 
 @pytest.mark.parametrize(
@@ -47,7 +55,13 @@ class Secretive(BaseModel):
         Order(number=5, lines=[Line(price=Decimal("9.90"))]),
         Renamed(orderId=7),
         Open(known=1, more={"a": [1]}),
-        Secretive(password="swordfish"),
+        Secretive(passWord="swordfish", birthday=date(2000, 1, 1)),
+        Vault(
+            inner=Secretive(passWord="swordfish"),
+            by_name={1: "one", 2: ""},
+            several=["a", "b"],
+            pair=("c", "**********"),
+        ),
     ],
 )
 def test_a_context_survives_json(context):
@@ -56,7 +70,8 @@ def test_a_context_survives_json(context):
 
 
 def test_a_secret_is_stored_and_not_its_asterisks():
-    assert dump(Secretive(password="swordfish")) == {"password": "swordfish", "key": "key"}
+    dumped = dump(Secretive(passWord="swordfish"))
+    assert dumped == {"passWord": "swordfish", "key": "key", "birthday": None}
 
 
 def test_what_a_step_assigned_is_validated_when_it_is_stored():
