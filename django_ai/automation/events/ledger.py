@@ -96,6 +96,15 @@ def insert_as_known(statements: Iterable[Statement]) -> int:
     return len(rows)
 
 
+def give_up(number: int, fault: str) -> None:
+    """Mark the event of this primary key as failed, in a transaction of its own."""
+    with transaction.atomic(using=database()):
+        rows = list(lockable(Event.objects.using(database()).filter(pk=number)))
+        for row in rows:
+            fail(row, fault)
+        update(rows)
+
+
 def forget_entity(label: str, entity_id: str) -> None:
     """Cancel what is still to come for an entity that is gone, and let its keys go."""
     using = database()

@@ -16,7 +16,7 @@ from . import registry
 from .definitions import CORRELATION_LENGTH, ENTITY_ID_LENGTH, NAME_LENGTH
 from .statuses import EventStatus
 
-__all__ = ["Event", "EventQuerySet", "EventStatus"]
+__all__ = ["Event", "EventQuerySet", "EventStatus", "OpenBatch"]
 
 _UNKNOWN: Any = object()
 
@@ -128,6 +128,17 @@ class Event(models.Model):
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
         self.__dict__.pop("_entity", None)
         super().refresh_from_db(*args, **kwargs)
+
+
+class OpenBatch(models.Model):
+    """Events that a scheduler has taken up; see `guard`."""
+
+    events = models.JSONField(help_text="Primary keys of the events.")
+    started_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=1, help_text="Processes that have been at it, the present one too.")
+
+    def __str__(self) -> str:
+        return f"{len(self.events)} events"
 
 
 def entities(events: list[Event]) -> dict[int, models.Model]:

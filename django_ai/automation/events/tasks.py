@@ -9,13 +9,15 @@ from celery import shared_task
 from . import announcing, reconciliation, scheduler
 
 
-@shared_task(name=announcing.OCCUR, ignore_result=True)
+# Acknowledged early whatever the project's default is: should a handler kill the worker, the message
+# must not come again, and kill the next one; the tick knows how to deal with it.
+@shared_task(name=announcing.OCCUR, ignore_result=True, acks_late=False)
 def occur(ids: Sequence[int]) -> None:
     """Make events occur that a transaction has just announced."""
-    scheduler.occur_due(ids)
+    scheduler.occur(ids)
 
 
-@shared_task(name="django_ai.events.tick", ignore_result=True)
+@shared_task(name="django_ai.events.tick", ignore_result=True, acks_late=False)
 def tick() -> None:
     """Do what is due for events: the safety net under lost messages, and what makes dates come true."""
     scheduler.occur_due()

@@ -68,9 +68,9 @@ def test_a_pass_costs_the_same_for_one_event_and_for_a_whole_batch(offset_minute
     assert many == one
 
 
-def test_a_pass_with_nothing_to_do_costs_one_query(django_assert_max_num_queries):
+def test_a_pass_with_nothing_to_do_costs_two_queries(django_assert_num_queries):
     Appointment.objects.create(at=NOON + minutes(10))
-    with django_assert_max_num_queries(3):  # with the savepoint of the surrounding test
+    with django_assert_num_queries(2):
         scheduler.occur_due()
 
 
@@ -89,7 +89,7 @@ def test_the_search_for_due_events_uses_its_index_and_no_other_table():
         )
         cursor.execute("ANALYZE django_ai_events_event")
     with transaction.atomic():
-        plan = scheduler.due_events().select_for_update(skip_locked=True).explain()
+        plan = scheduler.due_events()[:500].explain()
     assert "Index Scan using event_next_due" in plan
     assert "Seq Scan" not in plan
     assert "Sort" not in plan

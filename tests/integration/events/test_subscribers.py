@@ -202,18 +202,18 @@ def test_a_handler_that_breaks_the_transaction_harms_only_its_own_event(tick, he
 
 
 def test_an_event_that_cannot_be_examined_is_marked_and_the_rest_of_its_batch_occurs(tick, heard, monkeypatch):
-    from django_ai.automation.events import scheduler
+    from django_ai.automation.events import batch
 
     due = heard("appointment_due")
     bad, good = (Appointment.objects.create(at=NOON) for _ in range(2))
-    examine = scheduler.examine
+    examine = batch.examine
 
     def examine_all_but_one(event, now):
         if event.entity == bad:
             raise TypeError("cannot be")
         return examine(event, now)
 
-    monkeypatch.setattr(scheduler, "examine", examine_all_but_one)
+    monkeypatch.setattr(batch, "examine", examine_all_but_one)
     tick()
     assert [event.entity for event in due.events] == [good]
     failed = Event.objects.get(status="failed")
