@@ -19,7 +19,7 @@ from .declared import declare_collector, declare_inquiry, reloaded
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # A race is run this often, so that both orders of it are seen.
-ROUNDS = 8
+ROUNDS = 5
 
 SECOND_TRANSACTION = pytest.mark.skipif(
     connection.vendor == "sqlite", reason="SQLite has one writing transaction at a time"
