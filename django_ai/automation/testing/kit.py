@@ -27,7 +27,7 @@ _TASKS: dict[str, Callable[..., object]] = {
     dispatch.EXECUTE: worker.execute,
     dispatch.WAKE: worker.wake,
     dispatch.DELIVER: worker.deliver,
-    announcing.OCCUR: events.occur_due,
+    announcing.OCCUR: events.occur,
 }
 
 # A workflow that is still busy after this many messages goes round in circles.
