@@ -39,10 +39,11 @@ def may_act_on(request: Any, run: WorkflowRun) -> bool:
     """Say whether the user of ``request`` may know of a run and post its forms.
 
     The workflow class decides by its ``has_run_permission``. One that has none leaves a run with an
-    owner to that owner and the staff, and a run without to the permissions of its actions.
+    owner to that owner and the staff, and a run without to the permissions of its actions. Whom the
+    runs of a class that the code no longer has were for, nobody knows: they are for owner and staff.
     """
     definition = registry.get(run.name, run.version)
-    hook = getattr(definition.cls, HOOK, None) if definition else None
+    hook = getattr(definition.cls, HOOK, None) if definition else OwnerOrStaff.has_run_permission
     if hook is not None:
         return bool(hook(request, run))
     return run.owner_id is None or OwnerOrStaff.has_run_permission(request, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,10 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
+
+from ..exceptions import FormFailed
+
+logger = logging.getLogger(__name__)
 
 # Exceptions of a step that speak to the person who posted; any other is a fault of the code.
 EXPECTED = (
@@ -48,6 +53,8 @@ def as_validation_error(error: pydantic.ValidationError) -> drf.ValidationError:
 def error_response(error: Exception) -> Response:
     """Return the answer for an exception."""
     status, kind = _kind(error)
+    if status >= 500 and not isinstance(error, FormFailed):  # which is logged where it happened
+        logger.error("A form could not be served.", exc_info=error)
     return Response({"status": status, "type": kind, "detail": _detail(error, status)}, status=status)
 
 

@@ -108,6 +108,12 @@ def test_the_runs_of_a_deleted_owner_are_not_everybodys(be, people, owned_review
     assert be("staff").get(f"runs/{run.pk}/").status_code == 200
 
 
+def test_the_runs_of_a_class_that_is_gone_are_not_everybodys(be, people, review):
+    WorkflowRun.objects.filter(pk=review.pk).update(name="gone")
+    assert be("nobody").get(f"runs/{review.pk}/").status_code == 404
+    assert be("staff").get(f"runs/{review.pk}/").status_code == 200
+
+
 def test_a_child_inherits_its_parents_owner(people, workflows, expense_approval):
     @workflow("parent_of_form")
     class Parent:

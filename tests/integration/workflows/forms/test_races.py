@@ -18,6 +18,8 @@ from django_ai.automation.workflows.statezero_action import statezero_action
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+several_writers = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
+
 
 @pytest.fixture(autouse=True)
 def no_broker(monkeypatch):
@@ -100,7 +102,7 @@ def paused(bodies):
     return run
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="a hundred writers of one file wait for each other")
+@several_writers
 def test_of_a_hundred_simultaneous_posts_one_wins_and_ninety_nine_hear_of_it(race, bodies, base):
     answers = at_once(*[lambda n=n: post(race, base=base, number=n) for n in range(100)])
     assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 99}
@@ -110,7 +112,7 @@ def test_of_a_hundred_simultaneous_posts_one_wins_and_ninety_nine_hear_of_it(rac
     assert (race.data, race.sequence) == ({"number": bodies[0]}, 2)
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="a hundred writers of one file wait for each other")
+@several_writers
 def test_a_hundred_simultaneous_posts_leave_one_row_of_history(bodies, base):
     @workflow("once")
     class Once:
@@ -156,6 +158,7 @@ def test_while_a_form_is_being_done_a_second_post_is_told_so_without_waiting(pau
     assert len(bodies) == 1
 
 
+@several_writers
 def test_a_run_cancelled_while_its_form_is_being_done_stays_cancelled(paused):
     finish = hold(paused)
     engine.cancel(paused)
@@ -173,6 +176,7 @@ def test_a_process_that_dies_with_a_form_does_not_close_it_for_good(race, bodies
     assert bodies == [7]
 
 
+@several_writers
 def test_a_post_whose_lease_ran_out_loses_to_the_one_that_came_after(paused):
     finish = hold(paused)
     WorkflowRun.objects.filter(pk=paused.pk).update(lease_until=timezone.now() - timedelta(seconds=1))

@@ -50,6 +50,12 @@ def test_a_server_with_one_thread_a_request_holds_none(forms, review):
     assert "Preference-Applied" not in held
 
 
+@pytest.fixture
+def hasty(monkeypatch):
+    """A server that looks at once."""
+    monkeypatch.setattr("django_ai.automation.workflows.http.views.LOOK_EVERY", 0.001)
+
+
 def converse(scenario):
     """Run a scenario as an ASGI server would, and close what its thread opened."""
 
@@ -63,7 +69,7 @@ def converse(scenario):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_under_asgi_a_request_is_held_until_the_run_moves(review):
+def test_under_asgi_a_request_is_held_until_the_run_moves(review, hasty):
     async def scenario(client):
         path = f"/forms/runs/{review.pk}/"
         first = await client.get(path)
@@ -80,7 +86,7 @@ def test_under_asgi_a_request_is_held_until_the_run_moves(review):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_held_request_ends_when_its_time_is_up(review, monkeypatch):
+def test_a_held_request_ends_when_its_time_is_up(review, hasty, monkeypatch):
     monkeypatch.setattr("django_ai.automation.workflows.http.views.LONGEST_HOLD", 0.01)
 
     async def scenario(client):

@@ -147,7 +147,7 @@ def test_a_guarded_action_does_not_tell_its_choices(forms, workflows):
     assert forms.get("actions/nonsense/").status_code == 404
 
 
-def test_a_fault_of_the_declaration_is_told_to_developers(forms, workflows):
+def test_a_fault_of_the_declaration_is_told_to_developers(forms, workflows, caplog):
     @workflow("unhinted")
     class Unhinted:
         @statezero_action(name="unhinted")
@@ -156,6 +156,7 @@ def test_a_fault_of_the_declaration_is_told_to_developers(forms, workflows):
             return complete()
 
     assert forms.get("actions/unhinted/").json()["detail"] == "Internal server error"
+    assert "no type hint" in caplog.text
     with override_settings(DEBUG=True):
         assert "no type hint" in forms.get("actions/unhinted/").json()["detail"]
 

@@ -1,6 +1,7 @@
 """A posted form runs its step in the request, moves the run, and is answered with where the run is."""
 
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -8,13 +9,14 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404
 from pydantic import BaseModel
 from rest_framework import serializers
+from rest_framework.test import APIClient
 
 from django_ai.automation.workflows.core import complete, engine, fail, goto, sleep, step, wait, workflow
 from django_ai.automation.workflows.exceptions import DeclarationError
 from django_ai.automation.workflows.models import WorkflowRun
 from django_ai.automation.workflows.statezero_action import statezero_action
 
-from .conftest import GOOD
+from .conftest import GOOD, Forms
 
 
 def waiting(name, workflows, **context):
@@ -141,6 +143,10 @@ def fragile(workflows):
     return waiting("fragile", workflows)
 
 
+class Mood(BaseModel):
+    mood: Literal["good"]
+
+
 def raising(error):
     def do():
         raise error
@@ -155,6 +161,7 @@ MOODS = {
     "bug": raising(ZeroDivisionError("secret 1/0")),
     "invalid": raising(ValidationError({"mood": "too sad"})),
     "drf": raising(serializers.ValidationError({"mood": ["too sad"]})),
+    "pydantic": lambda: Mood(mood="sad"),
     "denied": raising(PermissionDenied()),
     "missing": raising(Http404()),
     "failed": lambda: fail("so sad"),
@@ -166,6 +173,7 @@ MOODS = {
     [
         ("invalid", 400, "ValidationError"),
         ("drf", 400, "ValidationError"),
+        ("pydantic", 400, "ValidationError"),
         ("denied", 403, "PermissionDenied"),
         ("missing", 404, "NotFound"),
         ("bug", 500, "FormFailed"),
@@ -186,9 +194,20 @@ def test_an_exception_rolls_back_reaches_the_caller_and_leaves_the_run_waiting(f
     assert get_user_model().objects.count() == 1
 
 
-def test_a_validation_error_of_the_step_is_shown_at_its_field(forms, fragile):
-    detail = forms.post("fragile", fragile, mood="invalid").json()["detail"]
-    assert detail == {"mood": [{"message": "too sad", "code": "validation_error"}]}
+@pytest.mark.parametrize(
+    ("mood", "message"), [("invalid", "too sad"), ("drf", "too sad"), ("pydantic", "Input should be 'good'")]
+)
+def test_a_validation_error_of_the_step_is_shown_at_its_field(forms, fragile, mood, message):
+    detail = forms.post("fragile", fragile, mood=mood).json()["detail"]
+    assert detail == {"mood": [{"message": message, "code": "validation_error"}]}
+
+
+def test_a_server_that_is_stopped_in_the_middle_leaves_the_form_open(fragile, monkeypatch):
+    monkeypatch.setitem(MOODS, "stopped", raising(KeyboardInterrupt()))
+    ours = Forms("/forms/", APIClient())
+    with pytest.raises(KeyboardInterrupt):
+        ours.post("fragile", fragile, mood="stopped")
+    assert ours.post("fragile", fragile, mood="good").status_code == 200
 
 
 def test_the_words_of_a_bug_are_for_developers_alone(forms, fragile, settings):
