@@ -57,9 +57,7 @@ _TYPE_NAMES: dict[type, str] = {
 class Settings:
     """Typed access to `DJANGO_AI`; every attribute is looked up anew, so overrides work."""
 
-    QUEUE = Setting[str | None](
-        None, str, type(None), doc="Celery queue of all tasks; None is Celery's default queue."
-    )
+    QUEUE = Setting[str | None](None, str, type(None), doc="Celery queue of all tasks; None is Celery's default queue.")
     LEASE_SECONDS = Setting[float](
         30,
         int,
@@ -80,12 +78,8 @@ class Settings:
         minimum=0,
         doc="Timers nearer than this are also sent to Celery with an ETA.",
     )
-    MAX_CONTEXT_BYTES = Setting[int](
-        1_048_576, int, minimum=1, doc="Largest size of a run's context as JSON."
-    )
-    BATCH_SIZE = Setting[int](
-        500, int, minimum=1, doc="Rows that one transaction of the scheduler takes."
-    )
+    MAX_CONTEXT_BYTES = Setting[int](1_048_576, int, minimum=1, doc="Largest size of a run's context as JSON.")
+    BATCH_SIZE = Setting[int](500, int, minimum=1, doc="Rows that one transaction of the scheduler takes.")
     STEPS_PER_TASK = Setting[int](
         100, int, minimum=1, doc="Steps one Celery task runs before it hands over to the next."
     )
