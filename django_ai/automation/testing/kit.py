@@ -112,7 +112,7 @@ def _next_moment(after: datetime) -> datetime | None:
 
 
 def _earliest(model: type[Model], column: str, after: datetime) -> datetime | None:
-    later = QuerySet(model, using=rows.alias()).filter(**{f"{column}__gt": after})
+    later: QuerySet[Model] = QuerySet(model, using=rows.alias()).filter(**{f"{column}__gt": after})
     moment: datetime | None = later.aggregate(moment=Min(column))["moment"]
     return moment
 
