@@ -75,10 +75,6 @@ class Subscriptions:
         """Forget a subscription; unknown keys are fine."""
         self._by_key.pop(key, None)
 
-    def get(self, key: str) -> Subscription | None:
-        """Return the subscription of this key."""
-        return self._by_key.get(key)
-
     def to(self, name: str) -> list[Subscription]:
         """Return those that events of this name concern."""
         return [item for item in self._by_key.values() if item.wants(name)]

@@ -225,3 +225,77 @@ def test_an_overdue_event_stays_overdue_for_days(noon, tick, heard):
     noon.shift(timedelta(days=30))
     tick()
     assert placed.names == ["order_placed"]
+
+
+def test_a_row_in_another_database_has_its_event_recorded_after_its_commit(
+    monkeypatch, django_capture_on_commit_callbacks
+):
+    from django_ai.automation.events import receivers
+
+    monkeypatch.setattr(receivers, "database", lambda: "elsewhere")
+    with django_capture_on_commit_callbacks(execute=True):
+        Order.objects.create()
+        assert states() == []
+    assert [status for status, _ in states()] == ["pending"]
+
+
+def test_a_batch_that_cannot_be_reconciled_is_left_to_the_next_pass(monkeypatch, caplog):
+    from django.db import OperationalError
+
+    from django_ai.automation.events import reconciliation
+
+    Appointment.objects.bulk_create([Appointment(at=NOON + minutes(10))])
+    with monkeypatch.context() as busy:
+
+        def locked(statements):
+            raise OperationalError("database is locked")
+
+        busy.setattr(reconciliation.ledger, "bring_in_line", locked)
+        assert reconcile() == 0
+    assert "was not reconciled" in caplog.text
+    assert reconcile() == 1
+
+
+def test_a_subscription_that_was_deployed_is_told_to_events_that_wait_even_if_nothing_else_differs(heard):
+    Appointment.objects.create(at=NOON + minutes(90))
+    heard("appointment_due", offset=-timedelta(minutes=60))
+    assert reconcile() == 1
+    assert Event.objects.get().next_due_at == NOON + minutes(30)
+
+
+def test_an_event_that_cannot_occur_for_now_is_tried_again(monkeypatch, tick, heard):
+    from django.db import OperationalError
+
+    from django_ai.automation.events import batch
+
+    placed = heard("order_placed")
+    Order.objects.create()
+    with monkeypatch.context() as busy:
+
+        def deadlock(event, now):
+            raise OperationalError("deadlock detected")
+
+        busy.setattr(batch, "examine", deadlock)
+        tick()
+    assert placed.calls == []
+    tick()
+    assert placed.names == ["order_placed"]
+
+
+def test_announced_events_are_tried_alone_if_one_of_them_cannot_occur(monkeypatch, heard):
+    from django_ai.automation.events import batch, scheduler
+
+    placed = heard("order_placed")
+    Order.objects.create(number="bad")
+    Order.objects.create(number="good")
+    examine = batch.examine
+
+    def choosy(event, now):
+        if event.entity.number == "bad":
+            raise TypeError("cannot be")
+        return examine(event, now)
+
+    monkeypatch.setattr(batch, "examine", choosy)
+    assert scheduler.occur(list(Event.objects.values_list("pk", flat=True))) == 2
+    assert [event.entity.number for event in placed.events] == ["good"]
+    assert Event.objects.get(status="failed").note == "TypeError: cannot be"
