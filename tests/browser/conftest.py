@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from importlib.util import find_spec
 
 import pytest
 from django.conf import settings as django_settings
@@ -12,7 +13,8 @@ from django_ai.automation import broker
 from django_ai.automation.workflows.authoring.registry import registry
 from django_ai.automation.workflows.runtime import dispatch, worker
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+# Without Playwright, which not every supported Python has, these tests are left out.
+collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-background-networking"]
@@ -22,12 +24,14 @@ TASKS = {dispatch.EXECUTE: worker.execute, dispatch.WAKE: worker.wake, dispatch.
 
 @pytest.fixture(scope="session")
 def browser():
+    from playwright.sync_api import sync_playwright
+
     if not CHROMIUM:
         pytest.skip("Chromium is not installed")
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     # Playwright's loop runs in this thread, which makes Django take it for an asynchronous one.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    with playwright_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
