@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 
-from demonstration.scenario import Line, lines, start_all
+from demonstration.scenario import Line, Titles, lines, start_all
 from demonstration.screen import LiveScreen, PlainScreen, Screen, footer
 from demonstration.server import USUAL_PORT, DemoFailed, Shop
 
@@ -54,7 +54,7 @@ def demonstrate(shop: Shop, *, once: bool) -> None:
             screen.show(lines(shop, titles))
 
 
-def watch(shop: Shop, titles: dict[int, str], screen: Screen, deadline: float) -> list[Line]:
+def watch(shop: Shop, titles: Titles, screen: Screen, deadline: float) -> list[Line]:
     """Show the runs until each has completed or waits for a person, and return them."""
     while True:
         now = lines(shop, titles)

@@ -37,6 +37,29 @@ STARTS = {
     "Oli hands in an expense": ("/desk/expenses/", {}),
 }
 
+# What it is → what is posted where, and the event that starts the run then.
+BOOKINGS = {
+    "Pia books a fitting": ("/appointments/", {"customer": "Pia", "email": "pia@example.com", "days": 2}),
+}
+AWAITED = {
+    "appointment_booked": "is confirmed",
+    "appointment_due": "is reminded a day before",
+}
+
+
+# A run that its event has not started yet.
+NOT_YET: Run = {
+    "workflow": "",
+    "current_step": "its event is to come",
+    "status": "awaited",
+    "progress": 0.0,
+    "answer_page": "",
+    "completion_display": {},
+    "waiting_display": {},
+    "step_display": {},
+    "error": "",
+}
+
 
 @dataclass
 class Line:
@@ -75,15 +98,27 @@ class Line:
         return self.status in FINAL or bool(self.answer_page)
 
 
-def start_all(shop: Shop) -> dict[int, str]:
+# Title of each run, by ("run", its id) or ("event", the event that starts it).
+Titles = dict[tuple[str, int], str]
+
+
+def start_all(shop: Shop) -> Titles:
     """Start everything; return each run's title."""
-    return {shop.post(path, data)["run"]: title for title, (path, data) in STARTS.items()}
+    titles = {("run", shop.post(path, data)["run"]): title for title, (path, data) in STARTS.items()}
+    for title, (path, data) in BOOKINGS.items():
+        events = shop.post(path, data)["events"]
+        titles.update({("event", events[name]): f"{title.split()[0]} {what}" for name, what in AWAITED.items()})
+    return titles
 
 
-def lines(shop: Shop, titles: dict[int, str]) -> list[Line]:
-    """Return what was started as it is now."""
+def lines(shop: Shop, titles: Titles) -> list[Line]:
+    """Return what was started as it is now, and what an event is yet to start."""
     runs = shop.runs()
-    return [Line(titles[run["id"]], run, list(active_children(run, runs))) for run in runs if run["id"] in titles]
+    found = {key: run for run in runs for key in (("run", run["id"]), ("event", run["event"])) if key in titles}
+    return [
+        Line(title, found[key], list(active_children(found[key], runs))) if key in found else Line(title, NOT_YET)
+        for key, title in titles.items()
+    ]
 
 
 def active_children(run: Run, runs: list[Run]) -> Iterable[Run]:

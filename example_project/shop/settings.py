@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "payment",
     "shipment",
     "reminders",
+    "appointments",
     "registration",
     "desk",
 ]

@@ -13,6 +13,7 @@ urlpatterns = [
     path("payments/", include("payment.urls")),
     path("shipments/", include("shipment.urls")),
     path("reminders/", include("reminders.urls")),
+    path("appointments/", include("appointments.urls")),
     path("registrations/", include("registration.urls")),
     path("desk/", include("desk.urls")),
     path("statezero/", include("django_ai.automation.workflows.urls")),

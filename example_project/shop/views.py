@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from appointments.forms import AppointmentForm
 from django_ai.automation.workflows.models import WorkflowRun
 from orders.forms import OrderForm
 from registration.forms import RegistrationForm
@@ -24,6 +25,7 @@ def home(request: HttpRequest) -> HttpResponse:
         ("Place an order", "orders", OrderForm()),
         ("Register", "registrations", RegistrationForm()),
         ("Leave a cart behind", "reminders", CartForm()),
+        ("Book an appointment", "appointments", AppointmentForm()),
         ("Onboard a property", "onboardings", Form()),
         ("Hand in an expense", "expenses", Form()),
     ]
@@ -61,6 +63,7 @@ def run_data(run: WorkflowRun) -> dict[str, Any]:
         "id": run.pk,
         "workflow": run.name,
         "parent": run.parent_run_id,
+        "event": run.triggered_by_event_id,
         "attempt": run.attempt,
         "error": run.error,
         "wakes": run.wake_at,

@@ -1,0 +1,7 @@
+"""Fittings at a customer's home."""
+
+from django.apps import AppConfig
+
+
+class AppointmentsConfig(AppConfig):
+    name = "appointments"
