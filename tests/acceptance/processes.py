@@ -71,12 +71,22 @@ class ShopProcess(Server):
         super().__init__()
         self.env = env
 
+    def __exit__(self, *reason: object) -> None:
+        if any(reason):  # pytest shows it with the failure
+            sys.stdout.write(f"----- {self.name}: {self.log.read_text(errors='replace')[-6000:]}\n")
+        super().__exit__()
+
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
     def identity(self) -> dict[str, Any]:
         return {**super().identity(), "env": self.env}
+
+    def keep_running(self) -> None:
+        """Start it again if it has ended, as a service manager does."""
+        if self.process is not None and self.process.poll() is not None:
+            self.start()
 
     def logged(self, text: str) -> bool:
         return text in self.log.read_text(errors="replace")

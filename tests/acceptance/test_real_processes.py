@@ -102,7 +102,7 @@ def test_a_sleep_never_ends_before_its_time(installation):
 
 
 def test_what_is_started_while_the_broker_is_down_completes_when_it_is_back(installation):
-    with installation.worker():
+    with installation.worker() as worker:
         installation.redis.stop()
         status, answer = installation.web.ask(
             "/payments/", {"reference": "no-broker", "amount": "1.00", "card": "tok_good"}
@@ -111,7 +111,8 @@ def test_what_is_started_while_the_broker_is_down_completes_when_it_is_back(inst
         state = "SELECT status, current_step FROM django_ai_workflows_workflowrun WHERE id = %s"
         assert installation.books.rows(state, answer["run"]) == [("running", "charge")]
         installation.redis.start()
-        wait_for_the_end(installation)
+        # A Celery worker may end when it loses Redis while it holds messages.
+        wait_for_the_end(installation, worker.keep_running)
     assert installation.books.stories()[answer["run"]] == Story("payment", visits("charge", "book"))
 
 

@@ -111,6 +111,8 @@ def test_it_uses_the_broker_that_is_configured(env, own_redis):
     with RunWorkflows({**env, "REDIS_URL": own_redis.url}, "--noreload") as shop:
         run_ends(shop, ship(shop, "by-redis"))
         assert shop.logged(own_redis.url)
+        own_redis.restart()
+        run_ends(shop, ship(shop, "after-its-restart"))
         assert end(shop, signal.SIGTERM) == 0
 
 

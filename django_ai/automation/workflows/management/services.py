@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -23,6 +22,9 @@ MEMORY = "memory://"
 
 # The in-process broker has nobody to wake it: by default it looks for messages once a second.
 MEMORY_POLLING_SECONDS = 0.02
+
+# Pause before a worker that ended by itself is started anew.
+RESTART_SECONDS = 1.0
 
 # The default of Celery, which keeps its schedule in a file of the working directory.
 PERSISTENT_SCHEDULER = "celery.beat:PersistentScheduler"
@@ -49,38 +51,51 @@ def queues(app: Celery) -> list[str]:
 
 
 class Worker(threading.Thread):
-    """A Celery worker with a pool of threads; ``on_death`` is called if it ends unasked."""
+    """A Celery worker with a pool of threads, started anew if it ends unasked."""
 
-    def __init__(self, app: Celery, concurrency: int, on_death: Callable[[], None]) -> None:
+    def __init__(self, app: Celery, concurrency: int) -> None:
         super().__init__(name="celery-worker", daemon=True)
-        self._on_death = on_death
-        self._controller = WorkController(
-            app=app,
-            # Nobody else's name: with a real broker there may be other workers on this machine.
-            hostname=f"runworkflows-{os.getpid()}@{socket.gethostname()}",
-            pool_cls="threads",
-            concurrency=concurrency,
-            queues=queues(app),
-            without_gossip=True,
-            without_mingle=True,
-        )
+        self._app = app
+        self._concurrency = concurrency
+        self._stopping = threading.Event()
 
     def run(self) -> None:
-        self._controller.start()
-        if state.should_stop is None:
-            self._on_death()
+        while not self._stopping.is_set():
+            self._work()
+            # Celery's worker gives up at some ways of losing its broker.
+            if not self._stopping.wait(RESTART_SECONDS):
+                logger.error("The Celery worker has ended and starts anew.")
 
     def ask_to_stop(self) -> None:
         """Take no more messages; the thread ends when the steps that run now have ended."""
+        self._stopping.set()
         state.should_stop = 0  # type: ignore[assignment]
+
+    def _work(self) -> None:
+        try:
+            self._controller().start()
+        except Exception:
+            logger.exception("The Celery worker failed.")
+
+    def _controller(self) -> WorkController:
+        return WorkController(
+            app=self._app,
+            # Nobody else's name: with a real broker there may be other workers on this machine.
+            hostname=f"runworkflows-{os.getpid()}@{socket.gethostname()}",
+            pool_cls="threads",
+            concurrency=self._concurrency,
+            queues=queues(self._app),
+            without_gossip=True,
+            without_mingle=True,
+        )
 
 
 class Services:
     """Worker and beat of this process."""
 
-    def __init__(self, app: Celery, *, concurrency: int, on_death: Callable[[], None]) -> None:
+    def __init__(self, app: Celery, *, concurrency: int) -> None:
         state.should_stop = None
-        self._worker = Worker(app, concurrency, on_death)
+        self._worker = Worker(app, concurrency)
         self._beat = _beat(app)
 
     def start(self) -> None:

@@ -98,7 +98,7 @@ class Command(RunServer):
 
     def on_bind(self, server_port: int) -> None:
         """Start worker and beat once the port is ours."""
-        self._services = services.Services(self._app, concurrency=self._concurrency, on_death=self._worker_died)
+        self._services = services.Services(self._app, concurrency=self._concurrency)
         self._services.start()
         self._introduce(server_port)
 
@@ -119,10 +119,6 @@ class Command(RunServer):
             self.stdout.write(self.style.WARNING(SQLITE_HINT))
         self.stdout.write("For development only. Quit with Ctrl-C.")
         self.stdout.flush()
-
-    def _worker_died(self) -> None:
-        self.stderr.write("The Celery worker has ended, see its log above.")
-        os.kill(os.getpid(), signal.SIGTERM)
 
     def _stop(self, code: Any) -> None:
         if self._services is None:
