@@ -44,7 +44,8 @@ def nothing_is_left(marker: str, directory: Path) -> bool:
 def test_once_it_ends_well_when_all_that_needs_no_person_has_completed(env, marker, tmp_path):
     done = run(str(EXAMPLE / "demo.py"), "--once", "--port", str(free_port()), env=env)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "12 of 17 have ended, 0 move, 5 wait for a person" in done.stdout
+    assert "14 of 19 have ended, 0 move, 5 wait for a person" in done.stdout
+    assert "Reminder sent: a day before the appointment" in done.stdout
     assert nothing_is_left(marker, tmp_path)
 
 
