@@ -1,9 +1,10 @@
 # ruff: noqa: D103
 """Takes the pictures of docs/forms.md: starts the example shop and clicks through it in Chromium.
 
-    python docs/screenshots.py
+    python docs/screenshots.py [directory]
 
-It needs Playwright and Chromium (CHROMIUM names one that is not on PATH), and writes docs/images/.
+It needs Playwright and Chromium (CHROMIUM names one that is not on PATH), and writes docs/images/ or
+another directory.
 """
 
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 DOCS = Path(__file__).resolve().parent
-IMAGES = DOCS / "images"
+IMAGES = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS / "images"
 sys.path.insert(0, str(DOCS.parent / "example_project"))
 
 from demonstration.server import Shop  # noqa: E402 - found by the line above
