@@ -22,12 +22,13 @@ FLAGS = ["--no-sandbox", "--disable-background-networking"]
 TASKS = {dispatch.EXECUTE: worker.execute, dispatch.WAKE: worker.wake, dispatch.DELIVER: worker.deliver}
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: its loop would be in the way of every later test that runs one.
+@pytest.fixture(scope="module")
 def browser():
     from playwright.sync_api import sync_playwright
 
     if not CHROMIUM:
-        pytest.skip("Chromium is not installed")
+        pytest.skip("for want of Chromium")
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     # Playwright's loop runs in this thread, which makes Django take it for an asynchronous one.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"

@@ -12,6 +12,8 @@ from tests.servers import PostgresServer, RedisServer, ServerNotFound, claims, f
 
 WANTS = {"postgres": "PostgreSQL", "mariadb": "MariaDB", "redis": "Redis"}
 WANT_OF = "for want of "
+# Quick tests first. A browser comes last of all: its event loop stays in this thread until the end.
+LAST = ("acceptance", "browser")
 _notes = pytest.StashKey[list[str]]()
 
 
@@ -53,6 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, server in WANTS.items():
             if item.get_closest_marker(marker) and not here[marker]:
                 item.add_marker(pytest.mark.skip(reason=f"{WANT_OF}{server}"))
+    items.sort(key=lambda item: [directory in item.path.parts for directory in LAST[::-1]])
 
 
 def _servers_here() -> dict[str, bool]:
