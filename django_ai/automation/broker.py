@@ -18,8 +18,8 @@ from kombu.pools import producers
 
 logger = logging.getLogger(__name__)
 
-# What a user's request may lose to a broker that does not answer.
-TIMEOUT_SECONDS = 2.0
+# What a user's request may lose to a broker that does not answer: less than a second in all.
+TIMEOUT_SECONDS = 0.8
 
 # After a broker has refused a message none is tried for this long: whoever saves a thousand rows
 # meanwhile must not wait a thousand times.

@@ -107,8 +107,9 @@ class EventAdmin(Base):
     @admin.display(description="led to")
     def led_to(self, event: Event) -> str | SafeString | None:
         """What apps that react to events say of this one."""
-        links = [(address, text) for text, address in consequences.of(event)]
-        return format_html_join(", ", '<a href="{}">{}</a>', links) or None
+        found = consequences.of(event)
+        links = [(format_html('<a href="{}">{}</a>', address, text) if address else text,) for text, address in found]
+        return format_html_join(", ", "{}", links) or None
 
     @admin.display(description="calls")
     def calls(self, event: Event) -> str | SafeString | None:

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from ..taking import DatabaseTask
 from .runtime import dispatch, scheduler, worker
 
 
-@shared_task(name=dispatch.EXECUTE, ignore_result=True)
+@shared_task(base=DatabaseTask, name=dispatch.EXECUTE, ignore_result=True)
 def execute(run_id: int, sequence: int, attempt: int) -> None:
     """Run a step."""
     worker.execute(run_id, sequence, attempt)
 
 
-@shared_task(name=dispatch.WAKE, ignore_result=True)
+@shared_task(base=DatabaseTask, name=dispatch.WAKE, ignore_result=True)
 def wake(run_id: int, sequence: int) -> None:
     """End a wait whose time has come."""
     worker.wake(run_id, sequence)
 
 
-@shared_task(name=dispatch.DELIVER, ignore_result=True)
+@shared_task(base=DatabaseTask, name=dispatch.DELIVER, ignore_result=True)
 def deliver(run_id: int) -> None:
     """Hand a run what lies in its inbox."""
     worker.deliver(run_id)
 
 
-@shared_task(name="django_ai.workflows.tick", ignore_result=True)
+@shared_task(base=DatabaseTask, name="django_ai.workflows.tick", ignore_result=True)
 def tick() -> None:
     """Do one pass of the scheduler."""
     scheduler.tick()

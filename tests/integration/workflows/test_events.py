@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, connections, transaction
+from django.urls import reverse
 from django.utils import timezone
 from pydantic import BaseModel
 
@@ -56,6 +57,15 @@ def test_a_saved_row_starts_the_workflow_that_listens(workflows):
     assert run.name == "order_placed:OrderProcessingWorkflow"
     assert (run.status, run.data) == ("completed", {"order_id": order.pk})
     assert Event.objects.get(pk=run.triggered_by_event_id).name == "order_placed"
+
+
+def test_the_events_page_in_the_admin_shows_which_runs_it_started(workflows, admin_client):
+    declare_order_processing()
+    Order.objects.create()
+    workflows.drain()
+    run = WorkflowRun.objects.get()
+    page = admin_client.get(reverse("admin:django_ai_events_event_change", args=[run.triggered_by_event_id]))
+    assert f"order_placed:OrderProcessingWorkflow #{run.pk} (completed)" in page.content.decode()
 
 
 def test_several_workflows_listen_to_one_event_and_one_may_decline(workflows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...events.consequences import consequences
 from ...events.models import Event
 from ...events.subscriptions import subscribe
 from ..authoring.registry import registry
@@ -17,6 +18,13 @@ def connect() -> None:
     """Subscribe the waits for events, and every workflow that an event starts."""
     subscribe("workflows.waits", waits.answer_waits)
     registry.watch(_subscribe)
+    consequences.append(runs_started_by)
+
+
+def runs_started_by(event: Event) -> list[tuple[str, str]]:
+    """Return the runs that an event started, as the event's admin page shows them."""
+    runs = WorkflowRun.objects.using(rows.alias()).filter(triggered_by_event_id=event.pk)
+    return [(f"{run} ({run.status})", "") for run in runs.order_by("id")]
 
 
 def _subscribe(definition: WorkflowDefinition) -> None:
