@@ -75,3 +75,6 @@ def test_500_bookings_start_each_workflow_once(installation: dict[str, str], own
             ("appointment_due", "occurred"): BOOKINGS,
         }
         assert books.all_ended()
+        # How they end is no matter here, and Celery does not hear SIGTERM while it is still starting.
+        for process in (*workers, *beats):
+            process.kill()
