@@ -307,6 +307,29 @@ def test_a_burst_starts_one_run_with_all_its_events(workflows):
     assert other.pk != ticket.pk
 
 
+def test_a_burst_that_cannot_start_is_kept_with_the_reason_and_tried_again(workflows):
+    @event_workflow("ticket_changed", debounce=timedelta(minutes=10))
+    class Digest:
+        @classmethod
+        def create_context(cls, events=None):
+            raise RuntimeError("no such mailbox")
+
+        class Context(BaseModel):
+            changes: int = 0
+
+        @step(start=True)
+        def send(self):
+            return complete()
+
+    Ticket.objects.create(subject="a")
+    workflows.advance(timedelta(minutes=11))
+    assert EventBurst.objects.get().error == "RuntimeError: no such mailbox"
+    Digest.create_context = classmethod(lambda cls, events=None: cls.Context(changes=len(events)))
+    workflows.advance(timedelta(minutes=1))
+    assert WorkflowRun.objects.get().data == {"changes": 1}
+    assert not EventBurst.objects.exists()
+
+
 @pytest.mark.parametrize("count", [10, 100])
 def test_due_events_start_runs_in_batches(workflows, count, django_assert_max_num_queries):
     declare_reminder()
