@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	&& echo $$python && break; done)
 ARGS ?=
 
-.PHONY: help venv test matrix lint format demo wheel clean
+.PHONY: help venv test matrix lint format demo docs wheel clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ format: $(STAMP) ## Put the code in order
 demo: $(STAMP) ## Watch workflows run; ONCE=1 without a terminal, PORT=8001
 	@$(BIN)/python example_project/demo.py $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
 
+docs: $(STAMP) ## Build the documentation into docs/_build/html; warnings are errors
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -d .cache/doctrees docs docs/_build/html
+
 wheel: $(STAMP) ## Build the wheel and try it in an environment of its own
 	rm -rf dist .cache/wheel
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
@@ -61,4 +64,4 @@ wheel: $(STAMP) ## Build the wheel and try it in an environment of its own
 	cd .cache/wheel && bin/python -W error -I $(CURDIR)/.ci/check_wheel.py
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) .cache .tox build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .cache .tox build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
