@@ -47,6 +47,10 @@ class NoStartStep(WorkflowError):
     """The workflow cannot start: none of its steps is declared with @step(start=True)."""
 
 
+class InvalidOption(WorkflowError, ValueError):
+    """An option of engine.using() makes no sense, such as an empty idempotency key."""
+
+
 class ContextInvalid(WorkflowError, ValueError):
     """The data does not fit the workflow's Context."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 
 from . import display
@@ -16,6 +17,17 @@ from .machine.statuses import FINAL, WorkflowStatus
 
 STATUS_CHOICES = [(status.value, status.label) for status in WorkflowStatus]
 KIND_CHOICES = [(kind.value, kind.value) for kind in WaitKind]
+
+
+class ExactCharField(models.CharField):  # type: ignore[type-arg]
+    """A text that is compared character by character; MariaDB's usual collations ignore case and accents."""
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
+        """Return the column's type, with a binary collation where the default one is not exact."""
+        parameters: dict[str, Any] = {**super().db_parameters(connection)}
+        if connection.vendor == "mysql":
+            parameters["collation"] = "utf8mb4_bin"
+        return parameters
 
 
 class WorkflowRunQuerySet(models.QuerySet["WorkflowRun"]):
@@ -55,6 +67,13 @@ class WorkflowRun(models.Model):
     active_subworkflow_run_id = models.BigIntegerField(null=True, blank=True)
     triggered_by_event_id = models.BigIntegerField(null=True, blank=True)
 
+    idempotency_key = ExactCharField(
+        max_length=200,
+        null=True,
+        blank=True,
+        help_text="Of all starts of this workflow with this key one made the run.",
+    )
+
     # Not SET_NULL, by which a deleted user's runs would become nobody's, and so everybody's.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -83,6 +102,7 @@ class WorkflowRun(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(fields=["triggered_by_event_id", "name"], name="workflow_run_once_per_event"),
+            models.UniqueConstraint(fields=["name", "idempotency_key"], name="workflow_run_once_per_key"),
             models.CheckConstraint(condition=Q(progress__gte=0, progress__lte=1), name="workflow_run_progress"),
             models.CheckConstraint(
                 condition=Q(status__in=[status.value for status in WorkflowStatus]),
@@ -120,6 +140,20 @@ class WorkflowRun(models.Model):
     def current_step_display(self) -> dict[str, Any]:
         """All that a front end needs to show the run as it is now; every key is always there."""
         return display.current_step_display(self)
+
+
+class RunTag(models.Model):
+    """A short text by which runs are found; it says nothing to the engine."""
+
+    run = models.ForeignKey(WorkflowRun, on_delete=models.CASCADE, related_name="tags")
+    name = ExactCharField(max_length=50)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["name", "run"], name="workflow_tag_once_per_run")]
+
+    def __str__(self) -> str:
+        return str(self.name)
 
 
 class Suspension(models.Model):

@@ -2,85 +2,22 @@
 
 import threading
 from datetime import timedelta
-from unittest import mock
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import connection, connections, transaction
+from django.db import transaction
 
-from django_ai.automation import broker
 from django_ai.automation.workflows.core import complete, engine, get_context, run_subflow, step, wait, workflow
 from django_ai.automation.workflows.exceptions import IllegalMove
 from django_ai.automation.workflows.models import Signal, Suspension, WorkflowRun
 from django_ai.automation.workflows.runtime import dispatch, scheduler, worker
 
 from .declared import declare_collector, declare_inquiry, reloaded
+from .racing import ROUNDS, SECOND_TRANSACTION, elsewhere, needs, together, work
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sent")]
 
-# A race is run this often, so that both orders of it are seen.
-ROUNDS = 5
-
-SECOND_TRANSACTION = pytest.mark.skipif(
-    connection.vendor == "sqlite", reason="SQLite has one writing transaction at a time"
-)
 LONG_AGO = timedelta(days=1)
-
-
-@pytest.fixture(autouse=True)
-def sent():
-    """The messages that were sent; there is no broker, and no worker but the test's own threads."""
-    messages = []
-
-    def publish(task, args, **_):
-        messages.append((task, args))
-
-    with mock.patch.object(broker, "publisher", publish):
-        yield messages
-
-
-def needs(feature):
-    """Skip the test where the database lacks a feature, which only a connection can say."""
-    if not getattr(connection.features, feature):
-        pytest.skip(f"this database has no {feature.removeprefix('has_')}")
-
-
-def elsewhere(function):
-    """Run a function on a connection of its own, to its end, and return what it returns."""
-    (result,) = together(function)
-    return result
-
-
-def together(*functions):
-    """Run functions at the same moment, each on a connection of its own; return what they return."""
-    barrier = threading.Barrier(len(functions))
-    results, errors = [None] * len(functions), []
-
-    def run(index, function):
-        try:
-            barrier.wait(20)
-            results[index] = function()
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the test
-            errors.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=item) for item in enumerate(functions)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    if errors:
-        raise errors[0]
-    return results
-
-
-def work(sent):
-    """Handle all messages here, until none is left."""
-    tasks = {dispatch.EXECUTE: worker.execute, dispatch.WAKE: worker.wake, dispatch.DELIVER: worker.deliver}
-    while sent:
-        task, args = sent.pop(0)
-        tasks[task](*args)
 
 
 def suspended(workflow_class, sent, **context):

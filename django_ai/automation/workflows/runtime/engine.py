@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from ..authoring.registry import registry
 from ..exceptions import ContextInvalid, IllegalMove, SignalRejected
 from ..machine import context as contexts
 from ..machine.commands import WaitKind
@@ -18,21 +16,9 @@ from ..machine.happenings import Cancelled, Happening, Retried
 from ..machine.statuses import WorkflowStatus
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
 from . import commit, inbox, rows
-from .contexts import make_context
+from .starting import Starter
 
 RunReference = WorkflowRun | int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Starter:
-    """Starts runs with the options that ``engine.using`` was given."""
-
-    owner_id: Any = None
-
-    def start(self, workflow: str | type, /, **context: Any) -> WorkflowRun:
-        """Start a run and return it, as ``engine.start`` does."""
-        definition = registry.find(workflow)
-        return commit.create(definition, make_context(definition, context), owner_id=self.owner_id)
 
 
 class Engine:
@@ -56,13 +42,20 @@ class Engine:
         """
         return self.using().start(workflow, **context)
 
-    def using(self, *, owner: Any = None) -> Starter:
+    def using(self, *, owner: Any = None, idempotency_key: str | None = None, tags: Iterable[str] = ()) -> Starter:
         """Return what starts runs with options beside their context: ``engine.using(owner=user).start(…)``.
 
         Args:
             owner: the user, or the user's primary key, whose run it is; children of the run inherit it.
+            idempotency_key: 1 to 200 characters. Of all starts of one workflow with one key, however
+                many at once, the first makes the run; the others return it as it is, ended or not,
+                and their arguments are ignored.
+            tags: texts of 1 to 50 characters by which the run can be found; ``run.tags`` has them.
+
+        Raises:
+            InvalidOption: a key or a tag is no such text.
         """
-        return Starter(owner_id=getattr(owner, "pk", owner))
+        return Starter.of(owner=owner, idempotency_key=idempotency_key, tags=tags)
 
     def signal(
         self,

@@ -1,0 +1,81 @@
+"""Starts of runs with options: whose they are, what they are found by, and only once per key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError
+
+from ..authoring.registry import registry
+from ..exceptions import InvalidOption
+from ..machine.definition import WorkflowDefinition
+from ..models import RunTag, WorkflowRun
+from . import commit, rows
+from .contexts import make_context
+
+LONGEST_KEY = 200
+LONGEST_TAG = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starter:
+    """Starts runs with the options that ``engine.using`` was given."""
+
+    owner_id: Any = None
+    idempotency_key: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, *, owner: Any, idempotency_key: str | None, tags: Iterable[str]) -> Starter:
+        """Check the options and return what starts runs with them. Raises InvalidOption."""
+        if idempotency_key is not None:
+            _check_text("idempotency_key", idempotency_key, LONGEST_KEY)
+        if isinstance(tags, str):
+            raise InvalidOption(f"tags is a list of texts: write tags=[{tags!r}].")
+        unique = tuple(dict.fromkeys(tags))
+        for tag in unique:
+            _check_text("A tag", tag, LONGEST_TAG)
+        return cls(owner_id=getattr(owner, "pk", owner), idempotency_key=idempotency_key, tags=unique)
+
+    def start(self, workflow: str | type, /, **context: Any) -> WorkflowRun:
+        """Start a run and return it, as ``engine.start`` does; or return the run that has the key."""
+        definition = registry.find(workflow)
+
+        def create() -> WorkflowRun:
+            return self._create(definition, context)
+
+        if self.idempotency_key is None:
+            return create()
+        return _once(definition.name, self.idempotency_key, create)
+
+    def _create(self, definition: WorkflowDefinition, arguments: dict[str, Any]) -> WorkflowRun:
+        context = make_context(definition, arguments)
+        with rows.transaction_of_runs():
+            run = commit.create(definition, context, owner_id=self.owner_id, idempotency_key=self.idempotency_key)
+            tags = [RunTag(run=run, name=name) for name in self.tags]
+            RunTag.objects.using(rows.alias()).bulk_create(tags)
+        return run
+
+
+def _once(name: str, key: str, create: Callable[[], WorkflowRun]) -> WorkflowRun:
+    made = WorkflowRun.objects.using(rows.alias()).filter(name=name, idempotency_key=key)
+    known = made.first()
+    if known is not None:
+        return known
+    try:
+        # Its savepoint keeps the caller's transaction whole when another start was first. One that
+        # has not committed yet is waited for by the database's unique index.
+        return create()
+    except IntegrityError:
+        winner = made.first()
+        if winner is None:
+            raise
+        return winner
+
+
+def _check_text(what: str, text: object, longest: int) -> None:
+    # MariaDB takes two texts that differ in blanks at the end for the same.
+    if not isinstance(text, str) or not 0 < len(text) <= longest or text != text.strip():
+        raise InvalidOption(f"{what} must be 1 to {longest} characters, with no blank at either end, not {text!r}.")
