@@ -79,6 +79,12 @@ class Settings:
         doc="Timers nearer than this are also sent to Celery with an ETA.",
     )
     MAX_CONTEXT_BYTES = Setting[int](1_048_576, int, minimum=1, doc="Largest size of a run's context as JSON.")
+    MAX_CHANGE_BYTES = Setting[int](
+        10_000,
+        int,
+        minimum=0,
+        doc="Largest old or new value of a changed context field, as JSON, that a run's history keeps.",
+    )
     BATCH_SIZE = Setting[int](500, int, minimum=1, doc="Rows that one transaction of the scheduler takes.")
     STEPS_PER_TASK = Setting[int](
         100, int, minimum=1, doc="Steps one Celery task runs before it hands over to the next."

@@ -109,6 +109,11 @@ class WorkflowRun(models.Model):
                 name="workflow_run_known_status",
             ),
         ]
+        permissions = [
+            ("signal_workflowrun", "Can send signals to workflow runs"),
+            ("retry_workflowrun", "Can retry workflow runs"),
+            ("cancel_workflowrun", "Can cancel workflow runs"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} #{self.pk}"
@@ -169,16 +174,52 @@ class Suspension(models.Model):
     on_timeout = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null: there is none
     resumes_body = models.BooleanField(default=False)
     display = models.JSONField(default=dict, blank=True)
+    visit = models.JSONField(default=dict, blank=True, help_text="The step's visit that led here.")
     created_at = models.DateTimeField()
 
     class Meta:
         indexes = [
             models.Index(fields=["due_at"], name="workflow_suspension_due"),
             models.Index(fields=["name", "correlation"], name="workflow_suspension_name"),
+            models.Index(fields=["kind", "run"], name="workflow_suspension_kind"),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}".strip()
+
+
+class WaitOutcome(models.TextChoices):
+    """How a wait ended: by its answer, by the clock as it should, by the clock as a time-out, with the run."""
+
+    ANSWERED = "answered"
+    DUE = "due"
+    TIMED_OUT = "timed out"
+    CANCELLED = "cancelled"
+
+
+class PastWait(models.Model):
+    """A suspension that has ended, back-offs left out: they are part of their step's visit.
+
+    A step's visit that ends by waiting leaves no ``StepExecution``; what it did is in ``visit``: when
+    it began, its attempts, their failures, and the changes that it made to the context.
+    """
+
+    run = models.ForeignKey(WorkflowRun, on_delete=models.CASCADE, related_name="past_waits", db_index=False)
+    sequence = models.PositiveIntegerField()
+    step_name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=10, choices=KIND_CHOICES)
+    name = models.CharField(max_length=200, blank=True)
+    outcome = models.CharField(max_length=10, choices=WaitOutcome.choices)
+    visit = models.JSONField(default=dict, blank=True)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["run_id", "sequence"]
+        constraints = [models.UniqueConstraint(fields=["run", "sequence"], name="workflow_past_wait_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} {self.outcome}"
 
 
 class SignalState(models.TextChoices):
@@ -191,20 +232,21 @@ class SignalState(models.TextChoices):
 
 
 class SignalKind(models.TextChoices):
-    """Who sent it: a caller, an event, a child that ended, or a parent that gives up its child."""
+    """Who sent it: a caller, an event, a child that ended, a parent that gives up its child, an editor."""
 
     SIGNAL = "signal"
     EVENT = "event"
     CHILD = "child"
     CANCEL = "cancel"
+    EDIT = "edit"
 
 
 class Signal(models.Model):
     """A message to one run: its durable inbox.
 
     A signal with a ``sequence`` is meant for the wait of that number and is missed when the run has
-    moved on; one without is kept until the run waits for its name. Sending is an INSERT and locks
-    nothing; only the delivery locks the run.
+    moved on; one without is kept until the run waits for its name, and has the wait's number when it
+    is delivered. Sending is an INSERT and locks nothing; only the delivery locks the run.
     """
 
     # Without a constraint an insert locks nothing: MariaDB would have each sender wait for a share of
@@ -215,6 +257,7 @@ class Signal(models.Model):
     payload = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
     sequence = models.PositiveIntegerField(null=True, blank=True)
     state = models.CharField(max_length=10, choices=SignalState.choices, default=SignalState.PENDING)
+    changes = models.JSONField(default=dict, blank=True, help_text="What it changed: {field: [before, after]}.")
     error = models.TextField(blank=True)
     created_at = models.DateTimeField()
     dispatched_at = models.DateTimeField(null=True, blank=True)
@@ -225,6 +268,17 @@ class Signal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} to run {self.run_id}"
+
+
+class Restart(models.Model):
+    """That a run began at a step of an earlier run, with the context as it was there."""
+
+    run = models.OneToOneField(WorkflowRun, primary_key=True, on_delete=models.CASCADE, related_name="restart_of")
+    origin = models.ForeignKey(WorkflowRun, on_delete=models.CASCADE, related_name="restarts")
+    sequence = models.PositiveIntegerField(help_text="Where the earlier run was.")
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} from run {self.origin_id}"
 
 
 class EventBurst(models.Model):
@@ -254,6 +308,7 @@ class StepExecution(models.Model):
     attempts = models.PositiveIntegerField(default=1)
     error = models.TextField(blank=True)
     failures = models.JSONField(default=list, blank=True)
+    changes = models.JSONField(default=dict, blank=True, help_text="What it changed: {field: [before, after]}.")
     started_at = models.DateTimeField()
     created_at = models.DateTimeField(help_text="When the visit ended.")
 

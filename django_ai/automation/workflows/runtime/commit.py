@@ -20,9 +20,9 @@ from ..machine.decide import begin
 from ..machine.definition import WorkflowDefinition
 from ..machine.state import ChildStart, Transition
 from ..machine.state import Suspension as Wait
-from ..machine.statuses import COMPLETED, FINAL, RUNNING, SUSPENDED
-from ..models import SignalKind, StepExecution, Suspension, WorkflowRun
-from . import dispatch, inbox, rows, waits
+from ..machine.statuses import COMPLETED, FINAL, RUNNING
+from ..models import Signal, SignalKind, Suspension, WorkflowRun
+from . import dispatch, history, inbox, rows, waits
 from .contexts import make_context
 
 ACTIVE_CHILD_FIELD = "active_subworkflow_run_id"
@@ -53,17 +53,20 @@ def create_many(
     with rows.transaction_of_runs():
         WorkflowRun.objects.using(database).bulk_create(runs, batch_size=1000)
         for run, (transition, _, _) in zip(runs, begun, strict=True):
-            _suspend(run, transition, now, led_from=now)
+            _suspend(run, transition, now, led_from=now, visit={})
             _announce(run, transition, now)
     return runs
 
 
-def commit(run: WorkflowRun, transition: Transition, now: datetime, *, claim: bool = False) -> None:
+def commit(
+    run: WorkflowRun, transition: Transition, now: datetime, *, message: Signal | None = None, claim: bool = False
+) -> None:
     """Move ``run`` in the caller's transaction; what it needs next is sent when that commits.
 
     Args:
         run: the row as it was read; moved along with the database.
         now: the database's time.
+        message: the message of the run's inbox that makes the move, which is marked as delivered.
         claim: keep the lease: the caller itself runs the next step, and no message is sent.
 
     Raises:
@@ -78,15 +81,17 @@ def commit(run: WorkflowRun, transition: Transition, now: datetime, *, claim: bo
         columns[ACTIVE_CHILD_FIELD] = child.pk
         if ACTIVE_CHILD_FIELD in columns.get("data", {}):
             columns["data"][ACTIVE_CHILD_FIELD] = child.pk
-    if columns.get("data") == run.data:
-        del columns["data"]  # an unchanged context is not written again
-    visit = (run.sequence, run.visit_started_at or now)
-    was_suspended = run.status == SUSPENDED
+    left = history.Left.behind(run, columns)
+    if not left.changes:
+        columns.pop("data", None)  # an unchanged context is not written again
     _move(run, columns)
-    if was_suspended:
+    if left.wait:
         Suspension.objects.using(run._state.db).filter(pk=run.pk).delete()
-    _record(run, transition, visit, now)
-    _suspend(run, transition, now, led_from=visit[1])
+        history.record_wait(run, left, transition, message, now)
+    if message:
+        inbox.accept(message, left.sequence, left.changes)
+    history.record_step(run, left, transition, now)
+    _suspend(run, transition, now, led_from=left.visit_started_at or now, visit=left.visit(transition))
     _tell_family(run, transition)
     if not claim:
         _announce(run, transition, now)
@@ -151,25 +156,9 @@ def _start_child(parent: WorkflowRun, child: ChildStart) -> WorkflowRun:
     return create(definition, context, parent_run=parent, owner_id=parent.owner_id)
 
 
-def _record(run: WorkflowRun, transition: Transition, visit: tuple[int, datetime], now: datetime) -> None:
-    record = transition.record
-    if record is None:
-        return
-    sequence, started_at = visit
-    StepExecution.objects.using(run._state.db).create(
-        run=run,
-        sequence=sequence,
-        step_name=record.step,
-        status=record.status,
-        attempts=record.attempts,
-        error=record.error,
-        failures=[rows.failure_data(failure) for failure in record.failures],
-        started_at=started_at,
-        created_at=now,
-    )
-
-
-def _suspend(run: WorkflowRun, transition: Transition, now: datetime, led_from: datetime) -> None:
+def _suspend(
+    run: WorkflowRun, transition: Transition, now: datetime, led_from: datetime, visit: Mapping[str, Any]
+) -> None:
     wait = transition.suspension
     if wait is None:
         return
@@ -186,6 +175,7 @@ def _suspend(run: WorkflowRun, transition: Transition, now: datetime, led_from: 
         on_timeout=wait.on_timeout,
         resumes_body=wait.resumes_body,
         display=dict(wait.display),
+        visit=dict(visit),
         created_at=wait.created_at or now,
     )
     if for_event:

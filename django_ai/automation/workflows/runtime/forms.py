@@ -183,7 +183,7 @@ def _settle(claim: Claim, happening: Returned) -> None:
         # The row is locked by now, so a message is either seen here or its delivery comes after us.
         answered = inbox.deliver(run, watch.now())
         if answered is not None:
-            commit.commit(run, answered, watch.now())
+            commit.commit(run, answered.transition, watch.now(), message=answered.message)
 
 
 def _failures(claim: Claim, error: Exception) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from ..machine.state import Transition
 from ..machine.statuses import FINAL
 from ..models import Signal, SignalKind, SignalState, WorkflowRun
 from . import dispatch, rows
+from .rows import Move
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +48,11 @@ def post_many(messages: Iterable[Signal]) -> None:
         dispatch.delivery(run_id)
 
 
-def deliver(run: WorkflowRun, now: datetime) -> Transition | None:
-    """Return the transition that the next fitting message of a locked run makes, having marked it.
+def deliver(run: WorkflowRun, now: datetime) -> Move | None:
+    """Return the move that the next fitting message of a locked run makes; its commit marks the message.
 
     Messages that can no longer fit are marked missed, a payload that does not fit is rejected; the
-    caller commits the transition in the same transaction.
+    caller commits the move in the same transaction.
     """
     pending = Signal.objects.using(rows.alias()).filter(run=run, state=SignalState.PENDING)
     if run.status in FINAL:
@@ -59,11 +60,11 @@ def deliver(run: WorkflowRun, now: datetime) -> Transition | None:
         return None
     for message in pending.order_by("id"):
         if message.kind == SignalKind.CANCEL:
-            return _accept(message, _cancel(run, message, now))
+            return Move(_cancel(run, message, now), message)
         if _fits(run, message):
             transition = _answer(run, message, now)
             if transition:
-                return _accept(message, transition)
+                return Move(transition, message)
         elif _comes_too_late(run, message):
             _mark(message, SignalState.MISSED)
     return None
@@ -72,6 +73,12 @@ def deliver(run: WorkflowRun, now: datetime) -> Transition | None:
 def _comes_too_late(run: WorkflowRun, message: Signal) -> bool:
     # A parent waits from the very commit that starts its child: if it does not wait, it has moved on.
     return message.kind == SignalKind.CHILD or message.sequence not in (None, run.sequence)
+
+
+def accept(message: Signal, sequence: int, changes: Mapping[str, Any]) -> None:
+    """Mark a message as delivered at this number of the run's moves, with what it changed in the context."""
+    message.state, message.sequence, message.changes = SignalState.DELIVERED, sequence, dict(changes)
+    message.save(update_fields=["state", "sequence", "changes"])
 
 
 def holds(run: WorkflowRun, name: str) -> bool:
@@ -111,11 +118,6 @@ def _cancel(run: WorkflowRun, message: Signal, now: datetime) -> Transition:
     definition = rows.definition_of(run)
     reason = message.payload.get("reason", "")
     return decide(definition, rows.snapshot(run, definition), Cancelled(reason), now)
-
-
-def _accept(message: Signal, transition: Transition) -> Transition:
-    _mark(message, SignalState.DELIVERED)
-    return transition
 
 
 def _mark(message: Signal, state: SignalState, error: str = "") -> None:

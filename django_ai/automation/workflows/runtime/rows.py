@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections, router, transaction
 
@@ -17,7 +17,14 @@ from ..machine import state
 from ..machine.commands import WaitKind
 from ..machine.definition import WorkflowDefinition
 from ..machine.statuses import WorkflowStatus
-from ..models import Suspension, WorkflowRun
+from ..models import Signal, Suspension, WorkflowRun
+
+
+class Move(NamedTuple):
+    """What is to be committed: a transition, and the message of the run's inbox that made it, if one did."""
+
+    transition: state.Transition
+    message: Signal | None = None
 
 
 def alias() -> str:

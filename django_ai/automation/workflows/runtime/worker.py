@@ -74,12 +74,12 @@ def deliver(run_id: int) -> None:
 
 def move_suspended(
     run_id: int,
-    decision: Callable[[WorkflowRun, datetime], Transition | None],
+    decision: Callable[[WorkflowRun, datetime], rows.Move | None],
     *,
     queue: Callable[[WorkflowRun], str | None] | None = None,
     skip_locked: bool = False,
 ) -> bool:
-    """Lock a run, commit what ``decision`` makes of it, and run what follows if this worker may.
+    """Lock a run, commit the move that ``decision`` makes of it, and run what follows if this worker may.
 
     Args:
         queue: gives the queue that this task came from; None leaves what follows to the workers.
@@ -92,19 +92,19 @@ def move_suspended(
         if locked is None:
             return False
         run, watch = locked
-        transition = decision(run, watch.now())
-        if transition is None:
+        move = decision(run, watch.now())
+        if move is None:
             return False
         budget = Budget(queue=queue(run)) if queue else None
-        stays = budget is not None and budget.stays(run, transition)
-        commit.commit(run, transition, watch.now(), claim=stays)
+        stays = budget is not None and budget.stays(run, move.transition)
+        commit.commit(run, move.transition, watch.now(), message=move.message, claim=stays)
     if budget and stays:
         go_on(Claim(run, watch), budget)
     return True
 
 
-def due(run: WorkflowRun, now: datetime, sequence: int | None = None) -> Transition | None:
-    """Return the transition of a wait whose time has come, None where it has not."""
+def due(run: WorkflowRun, now: datetime, sequence: int | None = None) -> rows.Move | None:
+    """Return the move of a wait whose time has come, None where it has not."""
     wait = run.waits_for
     if wait is None or wait.due_at is None or sequence not in (None, run.sequence):
         return None
@@ -112,7 +112,7 @@ def due(run: WorkflowRun, now: datetime, sequence: int | None = None) -> Transit
         dispatch.timer(run, wait.due_at - now)
         return None
     definition = rows.definition_of(run)
-    return decide(definition, rows.snapshot(run, definition), Due(), now)
+    return rows.Move(decide(definition, rows.snapshot(run, definition), Due(), now))
 
 
 def take(run_id: int, sequence: int, attempt: int) -> Claim | None:

@@ -1,0 +1,98 @@
+"""What a run leaves behind when it moves: a step's visit or a wait that has ended, and what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ...conf import settings
+from ..machine.changes import Changes, between
+from ..machine.commands import CLOCKS, WaitKind
+from ..machine.state import Transition
+from ..machine.statuses import CANCELLED
+from ..models import PastWait, Signal, StepExecution, Suspension, WaitOutcome, WorkflowRun
+from . import rows
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Where a run was before a move; ``wait`` is what it waited for, ``changes`` what the move changes."""
+
+    sequence: int
+    step: str
+    attempt: int
+    failures: list[dict[str, Any]]
+    visit_started_at: datetime | None
+    wait: Suspension | None
+    changes: Changes
+
+    @classmethod
+    def behind(cls, run: WorkflowRun, columns: Mapping[str, Any]) -> Left:
+        """Return where ``run`` is before ``columns`` are written to it."""
+        return cls(
+            sequence=run.sequence,
+            step=run.current_step,
+            attempt=run.attempt,
+            failures=run.failures,
+            visit_started_at=run.visit_started_at,
+            wait=run.waits_for,
+            changes=between(run.data, columns.get("data", run.data), settings.MAX_CHANGE_BYTES),
+        )
+
+    def visit(self, transition: Transition) -> dict[str, Any]:
+        """Return the visit that ends with a wait, which keeps it for want of a StepExecution."""
+        if self.visit_started_at is None or transition.record or transition.attempt:
+            return {}
+        return {
+            "started_at": self.visit_started_at.isoformat(),
+            "attempts": self.attempt,
+            "failures": self.failures,
+            "changes": self.changes,
+        }
+
+
+def record_step(run: WorkflowRun, left: Left, transition: Transition, now: datetime) -> None:
+    """Write down the visit of a step that has ended, if the transition ends one."""
+    record = transition.record
+    if record is None:
+        return
+    StepExecution.objects.using(run._state.db).create(
+        run=run,
+        sequence=left.sequence,
+        step_name=record.step,
+        status=record.status,
+        attempts=record.attempts,
+        error=record.error,
+        failures=[rows.failure_data(failure) for failure in record.failures],
+        changes=left.changes,
+        started_at=left.visit_started_at or now,
+        created_at=now,
+    )
+
+
+def record_wait(run: WorkflowRun, left: Left, transition: Transition, message: Signal | None, now: datetime) -> None:
+    """Write down the wait that has ended, if there was one; a back-off is part of its step's visit."""
+    wait = left.wait
+    if wait is None or wait.kind == WaitKind.RETRY:
+        return
+    PastWait.objects.using(run._state.db).create(
+        run=run,
+        sequence=left.sequence,
+        step_name=left.step,
+        kind=wait.kind,
+        name=wait.name,
+        outcome=_outcome(wait, left, transition, message),
+        visit=wait.visit,
+        started_at=wait.created_at,
+        ended_at=now,
+    )
+
+
+def _outcome(wait: Suspension, left: Left, transition: Transition, message: Signal | None) -> WaitOutcome:
+    if transition.status is CANCELLED:
+        return WaitOutcome.CANCELLED
+    if message or left.visit_started_at:  # with a visit, a form's body has run
+        return WaitOutcome.ANSWERED
+    return WaitOutcome.DUE if wait.kind in CLOCKS else WaitOutcome.TIMED_OUT
