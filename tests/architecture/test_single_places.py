@@ -61,8 +61,8 @@ def test_one_module_of_each_application_has_messages_sent():
 
 def test_the_commit_alone_writes_the_status_of_a_run():
     found = modules(f"{WORKFLOWS}/")
-    # The machine's states are values; nothing there is a row.
-    allowed = (f"{WORKFLOWS}/runtime/commit.py", f"{WORKFLOWS}/machine/")
+    # The machine's states are values; nothing there is a row. A row of history has a status of its own.
+    allowed = (f"{WORKFLOWS}/runtime/commit.py", f"{WORKFLOWS}/runtime/history.py", f"{WORKFLOWS}/machine/")
     assert violations(status_written, found, exempt=allowed) == []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -14,9 +14,23 @@ from django.db.models import Q
 from . import display
 from .machine.commands import WaitKind
 from .machine.statuses import FINAL, WorkflowStatus
+from .records import KIND_CHOICES, STATUS_CHOICES, PastWait, Restart, StepExecution, WaitOutcome
 
-STATUS_CHOICES = [(status.value, status.label) for status in WorkflowStatus]
-KIND_CHOICES = [(kind.value, kind.value) for kind in WaitKind]
+__all__ = [
+    "EventBurst",
+    "PastWait",
+    "Restart",
+    "RunTag",
+    "Signal",
+    "SignalKind",
+    "SignalState",
+    "StepExecution",
+    "Suspension",
+    "WaitOutcome",
+    "WorkflowRun",
+    "WorkflowRunQuerySet",
+    "WorkflowStatus",
+]
 
 
 class ExactCharField(models.CharField):  # type: ignore[type-arg]
@@ -188,40 +202,6 @@ class Suspension(models.Model):
         return f"{self.kind} {self.name}".strip()
 
 
-class WaitOutcome(models.TextChoices):
-    """How a wait ended: by its answer, by the clock as it should, by the clock as a time-out, with the run."""
-
-    ANSWERED = "answered"
-    DUE = "due"
-    TIMED_OUT = "timed out"
-    CANCELLED = "cancelled"
-
-
-class PastWait(models.Model):
-    """A suspension that has ended, back-offs left out: they are part of their step's visit.
-
-    A step's visit that ends by waiting leaves no ``StepExecution``; what it did is in ``visit``: when
-    it began, its attempts, their failures, and the changes that it made to the context.
-    """
-
-    run = models.ForeignKey(WorkflowRun, on_delete=models.CASCADE, related_name="past_waits", db_index=False)
-    sequence = models.PositiveIntegerField()
-    step_name = models.CharField(max_length=200)
-    kind = models.CharField(max_length=10, choices=KIND_CHOICES)
-    name = models.CharField(max_length=200, blank=True)
-    outcome = models.CharField(max_length=10, choices=WaitOutcome.choices)
-    visit = models.JSONField(default=dict, blank=True)
-    started_at = models.DateTimeField()
-    ended_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ["run_id", "sequence"]
-        constraints = [models.UniqueConstraint(fields=["run", "sequence"], name="workflow_past_wait_once")]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name} {self.outcome}"
-
-
 class SignalState(models.TextChoices):
     """What became of a signal."""
 
@@ -270,17 +250,6 @@ class Signal(models.Model):
         return f"{self.kind} {self.name} to run {self.run_id}"
 
 
-class Restart(models.Model):
-    """That a run began at a step of an earlier run, with the context as it was there."""
-
-    run = models.OneToOneField(WorkflowRun, primary_key=True, on_delete=models.CASCADE, related_name="restart_of")
-    origin = models.ForeignKey(WorkflowRun, on_delete=models.CASCADE, related_name="restarts")
-    sequence = models.PositiveIntegerField(help_text="Where the earlier run was.")
-
-    def __str__(self) -> str:
-        return f"run {self.run_id} from run {self.origin_id}"
-
-
 class EventBurst(models.Model):
     """Events that will start one run together, when no further one has come for a while."""
 
@@ -296,30 +265,3 @@ class EventBurst(models.Model):
 
     def __str__(self) -> str:
         return f"{self.workflow} {self.key}"
-
-
-class StepExecution(models.Model):
-    """A step's visit that has ended: completed, or failed for good."""
-
-    run = models.ForeignKey(WorkflowRun, on_delete=models.CASCADE, related_name="step_executions")
-    sequence = models.PositiveIntegerField()
-    step_name = models.CharField(max_length=200)
-    status = models.CharField(max_length=10, choices=STATUS_CHOICES)
-    attempts = models.PositiveIntegerField(default=1)
-    error = models.TextField(blank=True)
-    failures = models.JSONField(default=list, blank=True)
-    changes = models.JSONField(default=dict, blank=True, help_text="What it changed: {field: [before, after]}.")
-    started_at = models.DateTimeField()
-    created_at = models.DateTimeField(help_text="When the visit ended.")
-
-    class Meta:
-        ordering = ["run_id", "sequence"]
-        constraints = [models.UniqueConstraint(fields=["run", "sequence"], name="workflow_step_once_per_visit")]
-
-    def __str__(self) -> str:
-        return f"{self.step_name} {self.status}"
-
-    @property
-    def duration(self) -> timedelta:
-        """How long the visit took, all attempts and the pauses between them included."""
-        return self.created_at - self.started_at

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('django_ai_workflows', '0003_event_bursts'),
+        ('django_ai_workflows', '0004_idempotency_keys_and_tags'),
     ]
 
     operations = [

@@ -1,0 +1,85 @@
+"""History as rows: visits of steps and waits that have ended, and runs that began from earlier ones."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+
+from .machine.commands import WaitKind
+from .machine.statuses import WorkflowStatus
+
+STATUS_CHOICES = [(status.value, status.label) for status in WorkflowStatus]
+KIND_CHOICES = [(kind.value, kind.value) for kind in WaitKind]
+
+
+class StepExecution(models.Model):
+    """A step's visit that has ended: completed, or failed for good."""
+
+    run = models.ForeignKey("WorkflowRun", on_delete=models.CASCADE, related_name="step_executions")
+    sequence = models.PositiveIntegerField()
+    step_name = models.CharField(max_length=200)
+    status = models.CharField(max_length=10, choices=STATUS_CHOICES)
+    attempts = models.PositiveIntegerField(default=1)
+    error = models.TextField(blank=True)
+    failures = models.JSONField(default=list, blank=True)
+    changes = models.JSONField(default=dict, blank=True, help_text="What it changed: {field: [before, after]}.")
+    started_at = models.DateTimeField()
+    created_at = models.DateTimeField(help_text="When the visit ended.")
+
+    class Meta:
+        ordering = ["run_id", "sequence"]
+        constraints = [models.UniqueConstraint(fields=["run", "sequence"], name="workflow_step_once_per_visit")]
+
+    def __str__(self) -> str:
+        return f"{self.step_name} {self.status}"
+
+    @property
+    def duration(self) -> timedelta:
+        """How long the visit took, all attempts and the pauses between them included."""
+        return self.created_at - self.started_at
+
+
+class WaitOutcome(models.TextChoices):
+    """How a wait ended: by its answer, by the clock as it should, by the clock as a time-out, with the run."""
+
+    ANSWERED = "answered"
+    DUE = "due"
+    TIMED_OUT = "timed out"
+    CANCELLED = "cancelled"
+
+
+class PastWait(models.Model):
+    """A suspension that has ended, back-offs left out: they are part of their step's visit.
+
+    A step's visit that ends by waiting leaves no ``StepExecution``; what it did is in ``visit``: when
+    it began, its attempts, their failures, and the changes that it made to the context.
+    """
+
+    run = models.ForeignKey("WorkflowRun", on_delete=models.CASCADE, related_name="past_waits", db_index=False)
+    sequence = models.PositiveIntegerField()
+    step_name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=10, choices=KIND_CHOICES)
+    name = models.CharField(max_length=200, blank=True)
+    outcome = models.CharField(max_length=10, choices=WaitOutcome.choices)
+    visit = models.JSONField(default=dict, blank=True)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["run_id", "sequence"]
+        constraints = [models.UniqueConstraint(fields=["run", "sequence"], name="workflow_past_wait_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} {self.outcome}"
+
+
+class Restart(models.Model):
+    """That a run began at a step of an earlier run, with the context as it was there."""
+
+    run = models.OneToOneField("WorkflowRun", primary_key=True, on_delete=models.CASCADE, related_name="restart_of")
+    origin = models.ForeignKey("WorkflowRun", on_delete=models.CASCADE, related_name="restarts")
+    sequence = models.PositiveIntegerField(help_text="Where the earlier run was.")
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} from run {self.origin_id}"
