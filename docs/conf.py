@@ -35,18 +35,28 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
+    "diagrams",
+    "names",
+    "tables",
 ]
 exclude_patterns = ["_build", "_extensions"]
-# Until the diagram of the states is drawn here too, and every page has its place in the navigation.
-suppress_warnings = ["misc.highlighting_failure", "toc.not_included"]
+suppress_warnings = ["toc.not_included"]
+myst_fence_as_directive = ["mermaid"]
+default_role = "code"
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 
+# Types of other projects and of the package's own rooms have no page; exceptions and functions must.
+nitpick_ignore_regex = [("py:class", ".*")]
+
 autodoc_member_order = "bysource"
+autodoc_default_options = {"exclude-members": "__init__, __new__"}
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
+add_module_names = False
+maximum_signature_line_length = 90
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True
 
