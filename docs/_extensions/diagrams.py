@@ -31,6 +31,10 @@ BOX = (116, 40)
 BEND = 44.0
 # How far along an arrow its text stands: near its start, for at the ends several arrows meet.
 TEXT_AT = 0.32
+HEAD = (
+    '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8"'
+    ' orient="auto-start-reverse"><path d="M0 0L10 5L0 10z"/></marker></defs>'
+)
 Point = tuple[float, float]
 
 
@@ -59,8 +63,7 @@ def svg(text: str) -> str:
     label = escape("; ".join(f"{arrow.start} to {arrow.end}: {arrow.label}" for arrow in drawn))
     parts = [
         f'<svg class="states" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">',
-        '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8"'
-        ' orient="auto-start-reverse"><path d="M0 0L10 5L0 10z"/></marker></defs>',
+        HEAD,
         *(part for arrow in drawn for part in (_loop if arrow.start == arrow.end else _curve)(arrow)),
         *(_state(state) for state in states),
         "</svg>",

@@ -7,6 +7,7 @@ The code names things where they are defined (`authoring.subflow.SubflowResult`)
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
 
 from django.db import models
 from docutils import nodes
@@ -34,13 +35,14 @@ def resolve(
     return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, content, name)
 
 
-def plain_signature(
-    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str | None, returns: str | None
-) -> tuple[str, str] | None:
+def plain_signature(app: Sphinx, what: str, name: str, thing: object, *rest: Any) -> tuple[str, str] | None:
     """Leave out of a signature what nobody writes: an exception's arguments, what a decorator returns."""
+    _options, signature, _returns = rest
+    if signature is None:
+        return None
     if isinstance(thing, type) and issubclass(thing, (BaseException, models.Model, Enum)):
         return "", ""
-    if what == "decorator" and signature:
+    if what == "decorator":
         return signature.replace("undecorated: object = None, /, ", ""), ""
     return None
 

@@ -97,7 +97,7 @@ _TYPES = {
 
 
 def _type(field: Any) -> str:
-    kind = _TYPES.get(type(field).__name__, type(field).__name__)
+    kind = _TYPES[field.get_internal_type()]
     if field.is_relation:
         kind += f" of a {field.related_model.__name__}"
     if field.choices:
