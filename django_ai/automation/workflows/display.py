@@ -37,7 +37,7 @@ def current_step_display(run: WorkflowRun) -> dict[str, Any]:
 
 def _step(run: WorkflowRun) -> StepDefinition | None:
     definition = registry.get(run.name, run.version)
-    return definition.steps.get(run.current_step) if definition else None
+    return definition.find(run.current_step) if definition else None
 
 
 def _step_display(step: StepDefinition | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 
@@ -13,7 +14,7 @@ DEFINITION_ATTRIBUTE = "__workflow_definition__"
 
 
 class Registry:
-    """Workflow definitions by name; of each name the versions in the order of registration."""
+    """Workflow definitions by name, and of each name by version."""
 
     def __init__(self) -> None:
         self._versions: dict[str, dict[str, WorkflowDefinition]] = {}
@@ -44,13 +45,26 @@ class Registry:
             watcher(definition)
 
     def get(self, name: str, version: str | None = None) -> WorkflowDefinition | None:
-        """Return a definition: of this version where it is registered, else the latest, else None."""
+        """Return a definition: of this version where it is registered, else the newest, else None.
+
+        Which is the newest is told by the versions, not by the order in which modules happen to be
+        imported: their numbers are compared as numbers.
+        """
         versions = self._versions.get(name)
         if not versions:
             return None
         if version in versions:
             return versions[version]
-        return list(versions.values())[-1]
+        return versions[max(versions, key=_age)]
+
+    def exactly(self, workflow: str | type, version: str) -> WorkflowDefinition:
+        """Return the definition of this very version. Raises UnknownWorkflow."""
+        name = self.find(workflow).name
+        versions = self._versions.get(name, {})
+        if version not in versions:
+            known = ", ".join(repr(each) for each in sorted(versions, key=_age))
+            raise UnknownWorkflow(f"Workflow {name!r} has no version {version!r}. Registered: {known}.")
+        return versions[version]
 
     def find(self, workflow: str | type, version: str | None = None) -> WorkflowDefinition:
         """Return the definition of a workflow given as class or name. Raises UnknownWorkflow."""
@@ -70,8 +84,9 @@ class Registry:
         return f"No workflow {name!r} is registered. {hint}"
 
     def __iter__(self) -> Iterator[WorkflowDefinition]:
+        """Iterate over all definitions, of each name the newest last."""
         for versions in self._versions.values():
-            yield from versions.values()
+            yield from (versions[version] for version in sorted(versions, key=_age))
 
     def remove(self, definition: WorkflowDefinition) -> None:
         """Forget a definition, as tests do that declare their own."""
@@ -80,6 +95,13 @@ class Registry:
             del versions[definition.version]
         if not versions:
             self._versions.pop(definition.name, None)
+
+
+def _age(version: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """Return what versions are sorted by: "2" comes before "10", and "1.2" before "1.2rc1" and "1.10"."""
+    parts = re.findall(r"[0-9]+|[^0-9\W_]+", version)
+    key = [(False, int(part), "") if part[0] in "0123456789" else (True, 0, part) for part in parts]
+    return key, version
 
 
 def _path(cls: type) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ class StepOptions:
     queue: str | None
     atomic: bool
     display: StepDisplayMetadata | None
+    aliases: tuple[str, ...]
 
 
 def step(
@@ -40,6 +41,7 @@ def step(
     queue: str | None = None,
     atomic: bool = True,
     display: StepDisplayMetadata | None = None,
+    aliases: Sequence[str] = (),
 ) -> Callable[[Function], Function]:
     """Make a method a step of its workflow.
 
@@ -50,15 +52,17 @@ def step(
         atomic: run the step in one database transaction together with the run's move to the next
             step, so that what it writes happens exactly once. False for long calls to the outside.
         display: how the step is shown to a person.
+        aliases: names that the step had before. Runs that stand at one of them go on here.
 
     Raises:
-        DeclarationError: written without parentheses, or with a retry that is no Retry.
+        DeclarationError: written without parentheses, or with a retry that is no Retry, or with
+            aliases that are no list of names.
     """
     if undecorated is not None:
         above = f" above {undecorated.__name__}" if inspect.isfunction(undecorated) else ""
         raise DeclarationError(f"Write @step() with parentheses{above}; its options have names, as start=True.")
     check_retry(retry, "@step(retry=)")
-    options = StepOptions(start, retry, queue, atomic, display)
+    options = StepOptions(start, retry, queue, atomic, display, _names(aliases))
 
     def decorate(function: Function) -> Function:
         setattr(function, STEP_ATTRIBUTE, options)
@@ -67,13 +71,39 @@ def step(
     return decorate
 
 
+def _names(aliases: object) -> tuple[str, ...]:
+    names = tuple(aliases) if isinstance(aliases, list | tuple | set | frozenset) else (None,)
+    if not all(isinstance(name, str) and name for name in names):
+        raise DeclarationError(f"@step(aliases={aliases!r}) must be a list of names that the step had before.")
+    return names
+
+
 def read_steps(cls: type) -> dict[str, StepDefinition]:
-    """Return the steps of a class, inherited ones first, in the order of the class bodies."""
+    """Return the steps of a class, inherited ones first, in the order of the class bodies.
+
+    Raises:
+        DeclarationError: a step is no plain method, or two steps claim one name.
+    """
     names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
     found = {name: getattr(cls, name, None) for name in names if name.isidentifier()}
-    return {
+    steps = {
         name: _definition(cls, name, function) for name, function in found.items() if _is_decorated(cls, name, function)
     }
+    _check_aliases(cls, steps)
+    return steps
+
+
+def _check_aliases(cls: type, steps: Mapping[str, StepDefinition]) -> None:
+    owners = {name: name for name in steps}
+    for step in steps.values():
+        for alias in step.aliases:
+            owner = owners.setdefault(alias, step.name)
+            if owner != step.name or alias == step.name:
+                what = "the step" if owner == alias else "an alias of"
+                raise DeclarationError(
+                    f"{cls.__name__}.{step.name} has the alias {alias!r}, which is {what} {owner!r}:"
+                    " a run that stands there would not know where to go."
+                )
 
 
 def _is_decorated(cls: type, name: str, function: Any) -> bool:
@@ -101,6 +131,7 @@ def _definition(cls: type, name: str, function: Any) -> StepDefinition:
         display=options.display or getattr(action, "display", None),
         entry=getattr(function, ENTRY_ATTRIBUTE, None),
         action=action,
+        aliases=options.aliases,
         parameters=frozenset(list(inspect.signature(function).parameters)[1:]),
     )
 

@@ -35,7 +35,8 @@ def workflow(
     Args:
         name: what ``engine.start`` starts it by; unique in the project.
         version: several versions of one name may be registered side by side; a new run starts with
-            the one registered last, and a run stays on the version that it started with.
+            the newest ("10" is newer than "9"), and a run stays on the version that it started with
+            as long as that is registered. Then it goes on with the newest.
         default_retry: for the steps that have no ``retry`` of their own.
         queue: the Celery queue of its steps; by default ``DJANGO_AI["QUEUE"]``.
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PrivateAttr, ValidationError
 from pydantic_core import to_jsonable_python
 
 from ..exceptions import ContextInvalid, pydantic_reasons
@@ -15,6 +15,31 @@ ContextT = TypeVar("ContextT", bound=BaseModel)
 
 # What pydantic dumps in place of a secret.
 ASTERISKS = "**********"
+
+
+class Unfitting(BaseModel, extra="allow"):
+    """A context that no longer fits its class, carried along unread until code comes that it fits.
+
+    A run that waits takes its answer all the same, or a deployment could lose it; the worker that
+    runs the next step says what does not fit.
+    """
+
+    _declared: type[BaseModel] = PrivateAttr()
+
+    @classmethod
+    def of(cls, context_class: type[BaseModel], data: Mapping[str, Any]) -> Unfitting:
+        """Return ``data`` as what is left of a context of this class."""
+        return cls.model_validate(data).declared_by(context_class)
+
+    def declared_by(self, context_class: type[BaseModel]) -> Unfitting:
+        """Say whose fields these should be, and return this."""
+        self._declared = context_class
+        return self
+
+    def merged(self, payload: Mapping[str, Any]) -> Unfitting:
+        """Return this with the declared fields of ``payload`` replaced, unread like the others."""
+        known = _accepted(self._declared, payload)
+        return Unfitting.of(self._declared, {**_python(self), **known})
 
 
 def load(context_class: type[ContextT], data: Mapping[str, Any]) -> ContextT:
@@ -43,19 +68,21 @@ def dump(context: BaseModel) -> dict[str, Any]:
     return data
 
 
-def merge(context: ContextT, payload: Mapping[str, Any]) -> ContextT:
+def merge(context: BaseModel, payload: Mapping[str, Any]) -> BaseModel:
     """Return the context with the declared fields of ``payload`` replaced. Raises ContextInvalid."""
-    known = _accepted(context, payload)
+    if isinstance(context, Unfitting):
+        return context.merged(payload)
+    known = _accepted(type(context), payload)
     if not known:
         return context
     return load(type(context), {**_python(context), **known})
 
 
-def _accepted(context: BaseModel, payload: Mapping[str, Any]) -> dict[str, Any]:
-    if type(context).model_config.get("extra") == "allow":
+def _accepted(context_class: type[BaseModel], payload: Mapping[str, Any]) -> dict[str, Any]:
+    if context_class.model_config.get("extra") == "allow":
         return dict(payload)
     accepted = {}
-    for name, field in type(context).model_fields.items():
+    for name, field in context_class.model_fields.items():
         key = field.alias or name
         for spelling in (name, key):
             if spelling in payload:

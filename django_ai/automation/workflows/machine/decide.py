@@ -115,8 +115,6 @@ def _answered(definition: WorkflowDefinition, state: RunState, happening: Answer
 
 
 def _merged(context: BaseModel | None, payload: Mapping[str, Any]) -> BaseModel | None:
-    # Without a payload even a run whose context no longer fits goes on: a finished child must resume
-    # its parent, and the worker will say what does not fit.
     if not payload:
         return context
     if context is None:
@@ -196,11 +194,12 @@ def _suspension(state: RunState) -> Suspension:
 def _policy(definition: WorkflowDefinition | None, step: str) -> Retry:
     if definition is None:
         return Retry()
-    return definition.retry_of(definition.steps[step]) if step in definition.steps else Retry()
+    at = definition.find(step)
+    return definition.retry_of(at) if at else Retry()
 
 
 def _is_action(definition: WorkflowDefinition | None, name: str) -> bool:
-    step = definition.steps.get(name) if definition else None
+    step = definition.find(name) if definition else None
     return step is not None and step.action is not None
 
 

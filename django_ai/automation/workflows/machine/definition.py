@@ -111,6 +111,7 @@ class StepDefinition:
     entry: Wait | None = None
     action: Any = None
     parameters: frozenset[str] = frozenset()
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,20 +137,26 @@ class WorkflowDefinition:
             f"Workflow {self.name!r} cannot start: declare one step of {self.cls.__name__} with @step(start=True)."
         )
 
+    def find(self, name: str) -> StepDefinition | None:
+        """Return a step by its name or by one that it had before, None where there is none."""
+        renamed = (step for step in self.steps.values() if name in step.aliases)
+        return self.steps.get(name) or next(renamed, None)
+
     def step(self, name: str) -> StepDefinition:
-        """Return a step by its name. Raises UnknownStep."""
-        try:
-            return self.steps[name]
-        except KeyError:
+        """Return a step as ``find`` does. Raises UnknownStep."""
+        step = self.find(name)
+        if step is None:
             close = get_close_matches(name, self.steps, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(self.steps) or 'none'}."
-            raise UnknownStep(f"Workflow {self.name!r} has no step {name!r}. {hint}") from None
+            raise UnknownStep(f"Workflow {self.name!r} has no step {name!r}. {hint}")
+        return step
 
     def step_after(self, name: str, skipping: str | None) -> str | None:
         """Return the name of the next step in the order of the class, or None after the last."""
         names = list(self.steps)
         following = names[names.index(name) + 1 :]
-        return next((candidate for candidate in following if candidate != skipping), None)
+        skipped = self.find(skipping or "")
+        return next((candidate for candidate in following if self.steps[candidate] is not skipped), None)
 
     def retry_of(self, step: StepDefinition) -> Retry:
         """Return the policy that holds for a step: its own, else the workflow's, else the default."""

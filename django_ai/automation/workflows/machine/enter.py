@@ -25,14 +25,14 @@ def enter(
     ``changes`` are further fields of the Transition. Without a definition, or with a step that the
     code no longer has, the run asks for a worker, which will say what is missing.
     """
-    step = definition.steps.get(name) if definition else None
+    step = definition.find(name) if definition else None
     suspension = _entry(step, state.context, now) if step else None
     changes.setdefault("progress", state.progress)
     # A step that comes back to itself keeps its arguments, such as a child's result.
     changes.setdefault("inputs", state.inputs if name == state.step or not state.step else {})
     return Transition(
         status=SUSPENDED if suspension else RUNNING,
-        step=name,
+        step=step.name if step else name,
         sequence=state.sequence + 1,
         suspension=suspension,
         **changes,

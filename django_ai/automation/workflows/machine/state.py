@@ -48,7 +48,9 @@ class Suspension:
 class RunState:
     """What the machine needs to know of a run.
 
-    ``context`` is as it was last committed, or None where it no longer fits the Context class.
+    ``step`` and the steps of ``suspension`` have the names that the definition gives them now.
+    ``context`` is as it was last committed; ``Unfitting`` where it no longer fits the Context class,
+    None where the class is not known.
     """
 
     status: WorkflowStatus

@@ -37,7 +37,7 @@ def queue_of(run: WorkflowRun) -> str | None:
     definition = rows.definition_of(run)
     if definition is None:
         return settings.QUEUE
-    at = definition.steps.get(run.current_step)
+    at = definition.find(run.current_step)
     return (at and at.queue) or definition.queue or settings.QUEUE
 
 

@@ -42,7 +42,14 @@ class Engine:
         """
         return self.using().start(workflow, **context)
 
-    def using(self, *, owner: Any = None, idempotency_key: str | None = None, tags: Iterable[str] = ()) -> Starter:
+    def using(
+        self,
+        *,
+        owner: Any = None,
+        idempotency_key: str | None = None,
+        tags: Iterable[str] = (),
+        version: str | None = None,
+    ) -> Starter:
         """Return what starts runs with options beside their context: ``engine.using(owner=user).start(…)``.
 
         Args:
@@ -51,11 +58,13 @@ class Engine:
                 many at once, the first makes the run; the others return it as it is, ended or not,
                 and their arguments are ignored.
             tags: texts of 1 to 50 characters by which the run can be found; ``run.tags`` has them.
+            version: start this version of the workflow, which must be registered; by default a name
+                starts the newest, and a class starts itself.
 
         Raises:
             InvalidOption: a key or a tag is no such text.
         """
-        return Starter.of(owner=owner, idempotency_key=idempotency_key, tags=tags)
+        return Starter.of(owner=owner, idempotency_key=idempotency_key, tags=tags, version=version)
 
     def signal(
         self,
@@ -150,7 +159,7 @@ def _misfit(run: WorkflowRun, payload: Mapping[str, Any]) -> str | None:
     if definition is None:
         return None  # not imported in this process; the worker that delivers it checks
     try:
-        contexts.merge(contexts.load(definition.context_class, run.data), payload)
+        contexts.merge(rows.context_of(run, definition), payload)
     except ContextInvalid as error:
         return str(error)
     return None

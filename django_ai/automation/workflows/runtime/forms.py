@@ -145,7 +145,7 @@ def form_of(run: WorkflowRun) -> tuple[WorkflowDefinition | None, StepDefinition
     definition = rows.definition_of(run)
     if definition is None or run.waits_for is None or run.waits_for.kind != WaitKind.FORM:
         return None, None
-    step = definition.steps.get(run.current_step)
+    step = definition.find(run.current_step)
     return (definition, step) if step and step.action is not None else (None, None)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connections, router, transaction
+from pydantic import BaseModel
 
 from ... import clock
 from ..authoring.registry import registry
@@ -87,14 +88,14 @@ def snapshot(run: WorkflowRun, definition: WorkflowDefinition | None) -> state.R
     suspension = run.waits_for
     return state.RunState(
         status=WorkflowStatus(run.status),
-        step=run.current_step,
+        step=_present_name(definition, run.current_step) or "",
         sequence=run.sequence,
         attempt=run.attempt,
         progress=run.progress,
-        context=_context(run, definition),
+        context=context_of(run, definition) if definition else None,
         inputs=run.inputs,
         failures=tuple(_failure(data) for data in run.failures),
-        suspension=_suspension(suspension) if suspension else None,
+        suspension=_suspension(suspension, definition) if suspension else None,
     )
 
 
@@ -117,24 +118,29 @@ def _failure(data: dict[str, Any]) -> state.Failure:
     )
 
 
-def _context(run: WorkflowRun, definition: WorkflowDefinition | None) -> Any:
-    if definition is None:
-        return None
+def _present_name(definition: WorkflowDefinition | None, name: str | None) -> str | None:
+    """Return the name that the code has now for a step which a row names, perhaps by an old one."""
+    step = definition.find(name) if definition and name else None
+    return step.name if step else name
+
+
+def context_of(run: WorkflowRun, definition: WorkflowDefinition) -> BaseModel:
+    """Return the context that a run carries; ``Unfitting`` where it no longer fits."""
     try:
         return contexts.load(definition.context_class, run.data)
     except ContextInvalid:
-        return None
+        return contexts.Unfitting.of(definition.context_class, run.data)
 
 
-def _suspension(row: Suspension) -> state.Suspension:
+def _suspension(row: Suspension, definition: WorkflowDefinition | None) -> state.Suspension:
     return state.Suspension(
         kind=WaitKind(row.kind),
         name=row.name,
         correlation=row.correlation,
         due_at=row.due_at,
         since=row.since,
-        then=row.then,
-        on_timeout=row.on_timeout,
+        then=_present_name(definition, row.then),
+        on_timeout=_present_name(definition, row.on_timeout),
         resumes_body=row.resumes_body,
         created_at=row.created_at,
         display=row.display,

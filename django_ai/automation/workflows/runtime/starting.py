@@ -26,9 +26,10 @@ class Starter:
     owner_id: Any = None
     idempotency_key: str | None = None
     tags: tuple[str, ...] = ()
+    version: str | None = None
 
     @classmethod
-    def of(cls, *, owner: Any, idempotency_key: str | None, tags: Iterable[str]) -> Starter:
+    def of(cls, *, owner: Any, idempotency_key: str | None, tags: Iterable[str], version: str | None) -> Starter:
         """Check the options and return what starts runs with them. Raises InvalidOption."""
         if idempotency_key is not None:
             _check_text("idempotency_key", idempotency_key, LONGEST_KEY)
@@ -37,11 +38,12 @@ class Starter:
         unique = tuple(dict.fromkeys(tags))
         for tag in unique:
             _check_text("A tag", tag, LONGEST_TAG)
-        return cls(owner_id=getattr(owner, "pk", owner), idempotency_key=idempotency_key, tags=unique)
+        owner_id = getattr(owner, "pk", owner)
+        return cls(owner_id=owner_id, idempotency_key=idempotency_key, tags=unique, version=version)
 
     def start(self, workflow: str | type, /, **context: Any) -> WorkflowRun:
         """Start a run and return it, as ``engine.start`` does; or return the run that has the key."""
-        definition = registry.find(workflow)
+        definition = registry.exactly(workflow, self.version) if self.version else registry.find(workflow)
 
         def create() -> WorkflowRun:
             return self._create(definition, context)

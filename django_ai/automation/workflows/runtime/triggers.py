@@ -28,7 +28,8 @@ def runs_started_by(event: Event) -> list[tuple[str, str]]:
 
 
 def _subscribe(definition: WorkflowDefinition) -> None:
-    trigger = definition.trigger
+    newest = registry.get(definition.name)
+    trigger = newest.trigger if newest else None
     if trigger is not None:
         # Looked up by name when the event occurs, so that a reload or a new version takes over.
         handler = _Starter(definition.name)

@@ -15,15 +15,14 @@ from django.db.models import F, Q
 
 from ... import clock
 from ...conf import settings
-from ..exceptions import NotDeployed, StaleClaim, UnknownStep, WorkerLost, WorkflowError, describe, storable
-from ..machine import context as contexts
+from ..exceptions import StaleClaim, WorkerLost, WorkflowError, describe, storable
 from ..machine.decide import decide
 from ..machine.definition import Retry, StepDefinition, WorkflowDefinition
 from ..machine.happenings import Due, Happening, Raised, Returned
 from ..machine.state import Failure, RunState, Transition
 from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
-from . import call, commit, dispatch, heartbeat, inbox, rows
+from . import call, code, commit, dispatch, heartbeat, inbox, rows
 
 logger = logging.getLogger(__name__)
 
@@ -161,23 +160,13 @@ def _succeed_or_fail(claim: Claim, fence: tuple[int, int], budget: Budget) -> bo
 
 def _attempt(claim: Claim, budget: Budget) -> bool:
     run = claim.run
-    definition, step = _code_of(run)
+    definition, step = code.of(run)
     _check_attempts(run, definition.retry_of(step))
-    context = contexts.load(definition.context_class, run.data)
+    context = code.context_of(run, definition)
     with _transaction(step):
         value = call.call(definition, step, run, context)
         with rows.transaction_of_runs():
             return _settle(claim, definition, Returned(value, context), budget)
-
-
-def _code_of(run: WorkflowRun) -> tuple[WorkflowDefinition, StepDefinition]:
-    definition = rows.definition_of(run)
-    if definition is None:
-        raise NotDeployed(f"No workflow {run.name!r} is registered in this worker.")
-    try:
-        return definition, definition.step(run.current_step)
-    except UnknownStep as error:
-        raise NotDeployed(str(error)) from None
 
 
 def _transaction(step: StepDefinition) -> AbstractContextManager[None]:

@@ -57,7 +57,7 @@ def test_the_very_same_class_again_replaces_the_one_before():
     assert [definition.name for definition in registry].count("reloaded") == 1
 
 
-def test_versions_of_one_name_live_side_by_side_and_the_last_is_the_default():
+def test_versions_of_one_name_live_side_by_side_and_the_newest_is_the_default():
     first_version = workflow("v", version="1")(type("One", (), {}))
     second_version = workflow("v", version="2")(type("Two", (), {}))
     assert registry.get("v").cls is registry.find("v").cls is second_version
@@ -74,6 +74,37 @@ def test_a_definition_that_is_removed_is_forgotten_and_only_that_one():
     assert registry.get("w", "1").version == "2"
     registry.remove(registry.get("w"))
     assert registry.get("w") is None
+
+
+def test_an_alias_that_another_step_has_is_refused_naming_both():
+    class Clash:
+        @step()
+        def one(self): ...
+
+        @step(aliases=["one"])
+        def two(self): ...
+
+    with pytest.raises(DeclarationError, match=r"Clash\.two has the alias 'one', which is the step 'one'"):
+        workflow("clash")(Clash)
+
+
+def test_an_alias_of_two_steps_is_refused_naming_both():
+    class Clash:
+        @step(aliases=["old"])
+        def one(self): ...
+
+        @step(aliases=["old"])
+        def two(self): ...
+
+    with pytest.raises(DeclarationError, match=r"Clash\.two has the alias 'old', which is an alias of 'one'"):
+        workflow("clash")(Clash)
+    assert registry.get("clash") is None
+
+
+@pytest.mark.parametrize("aliases", ["old", [1], [""], None, {"old": "new"}])
+def test_aliases_that_are_no_list_of_names_are_refused(aliases):
+    with pytest.raises(DeclarationError, match="a list of names"):
+        step(aliases=aliases)
 
 
 @pytest.mark.parametrize("context", [dict, object(), "Context", type("Context", (), {})])
