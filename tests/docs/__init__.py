@@ -1,0 +1,1 @@
+"""What the documentation says is so: its code runs, its commands exist, its site is whole."""

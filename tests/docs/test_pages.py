@@ -1,0 +1,45 @@
+"""The code of every page runs as it is printed, in its order, and every command that is shown is there."""
+
+import pytest
+
+pytest.importorskip("sybil")
+
+from django.test.utils import isolate_apps
+
+from django_ai.automation.events.subscriptions import subscriptions
+from tests.docs import commands, pages
+from tests.docs.languages import EVALUATORS
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", pages.PAGES, ids=pages.name_of)
+def test_the_blocks_of_the_page_work(page, request, workflows, monkeypatch):
+    monkeypatch.setattr(subscriptions, "_by_key", dict(subscriptions._by_key))
+    document = pages.parse(page)
+    document.namespace.update(__name__=f"tests.app.{page.stem}", request=request)
+    with isolate_apps("tests.app"):
+        for example in document.examples():
+            example.evaluate()
+
+
+@pytest.mark.parametrize("page", pages.PAGES, ids=pages.name_of)
+def test_each_block_says_what_language_it_is_in(page):
+    assert pages.languages_of(page) <= EVALUATORS.keys()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python manage.py chekc",
+        "python manage.py events reconcyle",
+        "celery -A project werker",
+        "celery -A project worker --concurency 2",
+        'pip install "django-ai[rediss]"',
+        "make tea",
+        "python docs/no_such_script.py",
+        "rm -rf /",
+    ],
+)
+def test_a_command_that_is_not_there_is_found(command):
+    with pytest.raises(commands.Unfit):
+        commands.check(command)
