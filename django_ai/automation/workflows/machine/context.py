@@ -38,7 +38,7 @@ class Unfitting(BaseModel, extra="allow"):
 
     def merged(self, payload: Mapping[str, Any]) -> Unfitting:
         """Return this with the declared fields of ``payload`` replaced, unread like the others."""
-        known = _accepted(self._declared, payload)
+        known = known_fields(self._declared, payload)
         return Unfitting.of(self._declared, {**_python(self), **known})
 
 
@@ -72,13 +72,14 @@ def merge(context: BaseModel, payload: Mapping[str, Any]) -> BaseModel:
     """Return the context with the declared fields of ``payload`` replaced. Raises ContextInvalid."""
     if isinstance(context, Unfitting):
         return context.merged(payload)
-    known = _accepted(type(context), payload)
+    known = known_fields(type(context), payload)
     if not known:
         return context
     return load(type(context), {**_python(context), **known})
 
 
-def _accepted(context_class: type[BaseModel], payload: Mapping[str, Any]) -> dict[str, Any]:
+def known_fields(context_class: type[BaseModel], payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of ``payload`` that the Context declares, by the keys under which they are stored."""
     if context_class.model_config.get("extra") == "allow":
         return dict(payload)
     accepted = {}

@@ -20,10 +20,23 @@ from .state import Failure, RunState, StepRecord, Suspension, Transition
 from .statuses import CANCELLED, COMPLETED, FAILED, MOVES, RUNNING, SUSPENDED
 
 
-def begin(definition: WorkflowDefinition, context: Any, now: datetime) -> Transition:
-    """Return the Transition that starts a run. Raises NoStartStep."""
-    nowhere = RunState(status=RUNNING, step="", sequence=0, attempt=0, progress=0.0, context=context)
-    return _checked(None, Started(), enter(definition, nowhere, definition.start.name, now))
+def begin(
+    definition: WorkflowDefinition,
+    context: Any,
+    now: datetime,
+    *,
+    step: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+) -> Transition:
+    """Return the Transition that starts a run, at ``step`` (with ``inputs``) or where its runs begin.
+
+    Raises NoStartStep, or UnknownStep where there is no such step.
+    """
+    nowhere = RunState(
+        status=RUNNING, step="", sequence=0, attempt=0, progress=0.0, context=context, inputs=inputs or {}
+    )
+    first = definition.start if step is None else definition.step(step)
+    return _checked(None, Started(), enter(definition, nowhere, first.name, now))
 
 
 def decide(definition: WorkflowDefinition | None, state: RunState, happening: Happening, now: datetime) -> Transition:

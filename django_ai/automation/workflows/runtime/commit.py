@@ -15,6 +15,7 @@ from ...conf import settings
 from ..authoring.registry import registry
 from ..exceptions import ContextTooLarge, StaleClaim
 from ..machine import context as contexts
+from ..machine.changes import Changes, between
 from ..machine.commands import WaitKind
 from ..machine.decide import begin
 from ..machine.definition import WorkflowDefinition
@@ -37,9 +38,15 @@ def create_many(
     definition: WorkflowDefinition, starts: Iterable[tuple[BaseModel, Mapping[str, Any]]]
 ) -> list[WorkflowRun]:
     """Insert a run for each context with its further columns, in a few statements for all."""
+    return _create(definition, starts)
+
+
+def _create(
+    definition: WorkflowDefinition, starts: Iterable[tuple[BaseModel, Mapping[str, Any]]], **where: Any
+) -> list[WorkflowRun]:
     database = rows.alias()
     now = clock.read(database)
-    begun = [(begin(definition, context, now), context, columns) for context, columns in starts]
+    begun = [(begin(definition, context, now, **where), context, columns) for context, columns in starts]
     runs = [
         WorkflowRun(
             name=definition.name,
@@ -56,6 +63,29 @@ def create_many(
             _suspend(run, transition, now, led_from=now, visit={})
             _announce(run, transition, now)
     return runs
+
+
+def create_at(
+    definition: WorkflowDefinition, step: str, context: BaseModel, inputs: Mapping[str, Any], **columns: Any
+) -> WorkflowRun:
+    """Insert a run that begins at another step than the first, with that step's arguments."""
+    return _create(definition, [(context, columns)], step=step, inputs=inputs)[0]
+
+
+def rewrite(run: WorkflowRun, context: BaseModel, now: datetime) -> Changes:
+    """Replace the context of a locked run that no worker has; the run does not move. Return what changed.
+
+    Raises:
+        ContextInvalid, ContextTooLarge: the context cannot be stored.
+    """
+    data = _data(context)
+    changes = between(run.data, data, settings.MAX_CHANGE_BYTES)
+    columns: dict[str, Any] = {"data": data, "updated_at": now}
+    if run.lease_until is not None:
+        # Whoever posted a form and was thought dead must not bring the old context back.
+        columns |= {"attempt": run.attempt + 1, "lease_until": None}
+    _move(run, columns)
+    return changes
 
 
 def commit(

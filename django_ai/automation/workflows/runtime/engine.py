@@ -15,7 +15,7 @@ from ..machine.decide import decide
 from ..machine.happenings import Cancelled, Happening, Retried
 from ..machine.statuses import WorkflowStatus
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
-from . import commit, inbox, rows
+from . import by_hand, commit, inbox, rows
 from .starting import Starter
 
 RunReference = WorkflowRun | int
@@ -129,6 +129,41 @@ class Engine:
         """
         return _move(run, Retried())
 
+    def wake(self, run: RunReference) -> WorkflowRun:
+        """End a run's sleep, or the pause before a retry, at once; return the run.
+
+        Raises:
+            IllegalMove: the run does not sleep.
+        """
+        return by_hand.wake(_id(run))
+
+    def edit(self, run: RunReference, /, **fields: Any) -> WorkflowRun:
+        """Replace fields of the context of a run that waits or has failed; return the run, which does not move.
+
+        Args:
+            fields: fields of the Context; others are ignored. History shows what was changed.
+
+        Raises:
+            IllegalMove: a worker has the run or wants it, or it has ended otherwise.
+            ContextInvalid: the fields do not fit; nothing was changed.
+        """
+        return by_hand.edit(_id(run), _jsonable(fields))
+
+    def restart(self, run: RunReference, sequence: int) -> WorkflowRun:
+        """Start a new run at a step that this one has visited, with the context as it was there; return it.
+
+        Args:
+            sequence: the visit, by the ``sequence`` of its row in ``run.step_executions``.
+
+        The earlier run stays as it is; ``restart_of`` of the new one leads to it. Owner and tags are the
+        same, a parent is not told. What an entry wait of the step waits for has to come again.
+
+        Raises:
+            IllegalMove: the run was at no step then.
+            ContextInvalid: the context of then does not fit, or was too large for history to keep.
+        """
+        return by_hand.restart(_id(run), sequence)
+
 
 class _Targets:
     """The runs that wait for a signal now, each with the number of its wait."""
@@ -150,8 +185,12 @@ def _kept(run: WorkflowRun) -> tuple[WorkflowRun, None]:
     return run, None
 
 
+def _id(run: RunReference) -> int:
+    return run.pk if isinstance(run, WorkflowRun) else run
+
+
 def _load(run: RunReference) -> WorkflowRun:
-    return WorkflowRun.objects.using(rows.alias()).get(pk=run.pk if isinstance(run, WorkflowRun) else run)
+    return WorkflowRun.objects.using(rows.alias()).get(pk=_id(run))
 
 
 def _misfit(run: WorkflowRun, payload: Mapping[str, Any]) -> str | None:
@@ -177,9 +216,8 @@ def _jsonable(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _move(reference: RunReference, happening: Happening) -> WorkflowRun:
-    run_id = reference.pk if isinstance(reference, WorkflowRun) else reference
     with rows.transaction_of_runs():
-        run, watch = rows.lock_existing(run_id)
+        run, watch = rows.lock_existing(_id(reference))
         definition = rows.definition_of(run)
         transition = decide(definition, rows.snapshot(run, definition), happening, watch.now())
         commit.commit(run, transition, watch.now())
