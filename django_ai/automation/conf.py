@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar, overload
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
 
@@ -111,6 +112,19 @@ class Settings:
 
 
 settings = Settings()
+
+
+def require_app(name: str) -> None:
+    """Make sure that an app is installed before its models are declared, for Django's own error says less.
+
+    Raises:
+        ImproperlyConfigured: it is not in INSTALLED_APPS; the message says what to add.
+    """
+    if not apps.is_installed(name):
+        raise ImproperlyConfigured(
+            f"Add {name!r} to INSTALLED_APPS. Workflows need two apps there:"
+            " 'django_ai.automation.events' and 'django_ai.automation.workflows'."
+        )
 
 
 def known() -> dict[str, Setting[Any]]:

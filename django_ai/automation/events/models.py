@@ -12,9 +12,12 @@ from django.db import models, router
 from django.db.models import Q
 
 from .. import clock
+from ..conf import require_app
 from . import registry
 from .definitions import CORRELATION_LENGTH, ENTITY_ID_LENGTH, NAME_LENGTH
 from .statuses import EventStatus
+
+require_app("django_ai.automation.events")
 
 __all__ = ["Event", "EventQuerySet", "EventStatus", "OpenBatch"]
 

@@ -6,8 +6,11 @@ from datetime import timedelta
 
 from django.db import models
 
+from ..conf import require_app
 from .machine.commands import WaitKind
 from .machine.statuses import WorkflowStatus
+
+require_app("django_ai.automation.workflows")
 
 STATUS_CHOICES = [(status.value, status.label) for status in WorkflowStatus]
 KIND_CHOICES = [(kind.value, kind.value) for kind in WaitKind]

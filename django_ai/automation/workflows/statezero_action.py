@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from django.apps import apps
 
 from .authoring.actions import Action
+from .authoring.commands import StepReference, form_wait
 from .authoring.steps import ACTION_ATTRIBUTE
 from .exceptions import DeclarationError
 from .metadata import StepDisplayMetadata
@@ -24,6 +26,9 @@ def statezero_action(
     response_serializer: Any = None,
     permissions: Any = None,
     display: Any = None,
+    *,
+    timeout: timedelta | float | None = None,
+    on_timeout: StepReference | None = None,
 ) -> Callable[[Function], Function]:
     """Make a step wait for a form, and run it with what is posted to ``actions/<name>/``.
 
@@ -38,14 +43,24 @@ def statezero_action(
             display and its context; by default the answer is the run's display.
         permissions: DRF's permission classes or StateZero's for actions, one or several.
         display: how the step is shown; ``@step(display=…)`` comes first.
+        timeout: how long the form is open, as a timedelta or in seconds; None is for ever. A post
+            that has begun by then is carried out.
+        on_timeout: the step to go on with then; without one the run fails.
+
+    Raises:
+        DeclarationError: written without parentheses, or with a display that is none.
+        InvalidCommand: a time-out that makes no sense.
     """
     if callable(name):
         raise DeclarationError(f"Write @statezero_action() with parentheses above {name.__name__}.")
+
+    wait = form_wait(timeout, on_timeout)
 
     def decorate(function: Function) -> Function:
         action = Action(
             name=name or function.__name__,
             function=function,
+            wait=wait,
             serializer=serializer,
             response_serializer=response_serializer,
             permissions=_as_tuple(permissions),

@@ -69,6 +69,28 @@ def test_a_sleeping_step_runs_again_after_its_time(workflows):
     assert (run.status, run.data["sent"]) == ("completed", 3)
 
 
+def test_a_step_that_sleeps_after_its_wait_does_not_wait_again(workflows):
+    @workflow("delayed")
+    class Delayed:
+        class Context(BaseModel):
+            rested: bool = False
+
+        @wait("paid", progress=0.5)
+        @step(start=True)
+        def ship(self):
+            if self.context.rested:
+                return complete()
+            self.context.rested = True
+            return sleep(timedelta(hours=1))
+
+    run = engine.start(Delayed)
+    assert run.progress == 0.5
+    engine.signal("paid", run=run)
+    workflows.advance(timedelta(hours=1))
+    run.refresh_from_db()
+    assert run.status == "completed"
+
+
 def test_a_failing_step_backs_off_and_then_fails_the_run(workflows):
     @workflow("failing", default_retry=Retry(max_attempts=3, base_delay=timedelta(seconds=10)))
     class Failing:

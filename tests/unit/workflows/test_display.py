@@ -9,12 +9,12 @@ from django.utils import translation
 from django.utils.functional import lazystr
 from django.utils.translation import gettext_lazy
 
-from django_ai.automation.workflows.authoring.steps import ACTION_ATTRIBUTE
 from django_ai.automation.workflows.core import complete, step, workflow
 from django_ai.automation.workflows.machine.commands import WaitKind
 from django_ai.automation.workflows.machine.statuses import WorkflowStatus
 from django_ai.automation.workflows.metadata import FieldDisplayConfig, FieldGroup, StepDisplayMetadata
 from django_ai.automation.workflows.models import Suspension, WorkflowRun
+from django_ai.automation.workflows.statezero_action import statezero_action
 
 KEYS = {
     "status",
@@ -35,6 +35,7 @@ def shown():
         def first(self):
             return complete()
 
+        @statezero_action()
         @step()
         def form(self):
             return complete()
@@ -42,8 +43,6 @@ def shown():
         @step()
         def plain(self):
             return complete()
-
-        setattr(form, ACTION_ATTRIBUTE, object())
 
     return workflow("shown")(Shown)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..machine.commands import Wait
 from ..machine.definition import StepDefinition, WorkflowDefinition
 from ..metadata import StepDisplayMetadata
 from .registry import registry
@@ -21,6 +22,7 @@ class Action:
 
     name: str
     function: Callable[..., Any]
+    wait: Wait
     serializer: Any = None
     response_serializer: Any = None
     permissions: tuple[Any, ...] = ()

@@ -151,6 +151,16 @@ class _WaitCommand:
         )
 
 
+def form_wait(timeout: timedelta | float | None, on_timeout: StepReference | None) -> Wait:
+    """Return the wait of a step that runs with a form; the step gives it its name."""
+    return Wait(
+        kind=WaitKind.FORM,
+        name="",
+        timeout=None if timeout is None else _duration(timeout, "timeout="),
+        on_timeout=_optional_name(on_timeout, "on_timeout="),
+    )
+
+
 wait = _WaitCommand()
 wait_for_event = wait.for_event
 

@@ -45,25 +45,21 @@ class StepReading:
         self._source = sources.find(step.function)
         if self._source is not None:
             self._body(self._source, frozenset(self._source.parameters[:1]))
-        if (entry := self._entry()) and entry.on_timeout:
-            self._add(Way(EdgeKind.TIMEOUT, entry.on_timeout, entry.name), self._decorator())
+        if (entry := step.entry) and entry.on_timeout:
+            self._add(Way(EdgeKind.TIMEOUT, entry.on_timeout, _label(entry)), self._decorator())
 
     def node(self) -> Node:
         """Return the step as a node of the graph."""
-        entry = self._entry()
-        waits_for = entry.kind if entry else None
+        entry = self._step.entry
         return Node(
             name=self._step.name,
             start=self._step.start,
-            waits_for=waits_for if self._step.action is None else WaitKind.FORM,
-            label=entry.name if entry else "",
+            waits_for=entry.kind if entry else None,
+            label=_label(entry),
             ends=tuple(self._ends),
             readable=self._source is not None,
             place=self._source.place(self._source.tree) if self._source else None,
         )
-
-    def _entry(self) -> Wait | None:
-        return self._step.entry if self._step.action is None else None
 
     def _decorator(self) -> Place | None:
         if self._source is None:
@@ -138,6 +134,11 @@ class StepReading:
             if source.function in vars(cls).values():
                 break
         return next((vars(cls)[attribute] for cls in classes if attribute in vars(cls)), UNKNOWN)
+
+
+def _label(entry: Wait | None) -> str:
+    # A form has no name of its own to show: it is called after its step.
+    return "" if entry is None or entry.kind is WaitKind.FORM else entry.name
 
 
 def _calls(source: Source) -> list[ast.Call]:

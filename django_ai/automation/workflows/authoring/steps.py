@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from ..exceptions import DeclarationError
@@ -129,11 +129,15 @@ def _definition(cls: type, name: str, function: Any) -> StepDefinition:
         queue=options.queue,
         atomic=options.atomic,
         display=options.display or getattr(action, "display", None),
-        entry=getattr(function, ENTRY_ATTRIBUTE, None),
+        entry=_entry(name, function, action),
         action=action,
         aliases=options.aliases,
         parameters=frozenset(list(inspect.signature(function).parameters)[1:]),
     )
+
+
+def _entry(name: str, function: Callable[..., Any], action: Any) -> Wait | None:
+    return getattr(function, ENTRY_ATTRIBUTE, None) if action is None else replace(action.wait, name=name)
 
 
 def _check_method(cls: type, name: str, function: Callable[..., Any]) -> None:
@@ -146,6 +150,10 @@ def _check_method(cls: type, name: str, function: Callable[..., Any]) -> None:
     entry: Wait | None = getattr(function, ENTRY_ATTRIBUTE, None)
     if entry is not None and entry.then is not None:
         raise DeclarationError(f"{where}: after a wait that decorates a step its body runs, so leave out then=.")
+    if entry is not None and hasattr(function, ACTION_ATTRIBUTE):
+        raise DeclarationError(
+            f"{where} waits for its form already: put the wait for {entry.name!r} on a step before it."
+        )
 
 
 def check_retry(retry: object, where: str) -> None:

@@ -177,7 +177,7 @@ def _cancelled(
 
 def _retried(definition: WorkflowDefinition | None, state: RunState, happening: Retried, now: datetime) -> Transition:
     # What failed was a wait, not the step's body: wait again. A form's body runs with the form alone.
-    if not state.attempt or _is_action(definition, state.step):
+    if not state.attempt or _is_form(definition, state.step):
         return enter(definition, state, state.step, now)
     return Transition(
         status=RUNNING,
@@ -211,9 +211,9 @@ def _policy(definition: WorkflowDefinition | None, step: str) -> Retry:
     return definition.retry_of(at) if at else Retry()
 
 
-def _is_action(definition: WorkflowDefinition | None, name: str) -> bool:
+def _is_form(definition: WorkflowDefinition | None, name: str) -> bool:
     step = definition.find(name) if definition else None
-    return step is not None and step.action is not None
+    return step is not None and step.is_form
 
 
 def _overdue(wait: Suspension) -> str:

@@ -113,6 +113,11 @@ class StepDefinition:
     parameters: frozenset[str] = frozenset()
     aliases: tuple[str, ...] = ()
 
+    @property
+    def is_form(self) -> bool:
+        """Whether the body runs with what a person posts, and never without."""
+        return self.action is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowDefinition:

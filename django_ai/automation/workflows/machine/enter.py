@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,6 +29,8 @@ def enter(
     step = definition.find(name) if definition else None
     suspension = _entry(step, state.context, now) if step else None
     changes.setdefault("progress", state.progress)
+    if suspension and step and step.entry:
+        changes["progress"] = clamped(step.entry.progress, otherwise=changes["progress"])
     # A step that comes back to itself keeps its arguments, such as a child's result.
     changes.setdefault("inputs", state.inputs if name == state.step or not state.step else {})
     return Transition(
@@ -40,15 +43,14 @@ def enter(
 
 
 def _entry(step: StepDefinition, context: BaseModel | None, now: datetime) -> Suspension | None:
-    if step.action is not None:
-        return Suspension(kind=WaitKind.FORM, name=step.name, resumes_body=True, created_at=now)
-    if step.entry is None or context is None:
+    wait = step.entry
+    if wait is None or (context is None and wait.kind is not WaitKind.FORM):
         return None
-    return suspension_of(step.entry, context, now, resumes_body=True)
+    return suspension_of(wait, context, now, resumes_body=True)
 
 
 def suspension_of(
-    wait: Wait, context: BaseModel, now: datetime, *, then: str | None = None, resumes_body: bool = False
+    wait: Wait, context: BaseModel | None, now: datetime, *, then: str | None = None, resumes_body: bool = False
 ) -> Suspension:
     """Return the Suspension that a wait makes for a run with this context."""
     return Suspension(
@@ -75,8 +77,15 @@ def moment(now: datetime, delay: timedelta | None, *, back: bool = False) -> dat
         raise InvalidCommand(f"{delay} from now is past the end of the calendar.") from None
 
 
-def _correlation(wait: Wait, context: BaseModel) -> str | None:
-    if wait.correlate is None:
+def clamped(progress: float | None, otherwise: float) -> float:
+    """Return ``progress`` within 0 and 1, or ``otherwise`` where there is none."""
+    if progress is None or math.isnan(progress):
+        return otherwise
+    return min(1.0, max(0.0, float(progress)))
+
+
+def _correlation(wait: Wait, context: BaseModel | None) -> str | None:
+    if wait.correlate is None or context is None:
         return None
     try:
         key = wait.correlate.format_map(dict(context))

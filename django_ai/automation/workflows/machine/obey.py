@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,7 @@ from ..exceptions import ContextInvalid, NotACommand
 from .commands import Complete, Fail, Goto, RunSubflow, Sleep, Wait, WaitKind
 from .context import merge
 from .definition import WorkflowDefinition
-from .enter import enter, moment, suspension_of
+from .enter import clamped, enter, moment, suspension_of
 from .state import ChildStart, RunState, StepRecord, Suspension, Transition
 from .statuses import COMPLETED, FAILED, SUSPENDED, WorkflowStatus
 
@@ -27,7 +26,7 @@ def obey(definition: WorkflowDefinition, state: RunState, command: object, now: 
                 state,
                 definition.step(step).name,
                 now,
-                progress=_progress(state, progress),
+                progress=clamped(progress, otherwise=state.progress),
                 context=state.context,
                 record=_record(state, COMPLETED),
             )
@@ -56,6 +55,8 @@ def _sleep(definition: WorkflowDefinition, state: RunState, command: Sleep, now:
         kind=WaitKind.TIMER,
         due_at=command.until or moment(now, command.delay),
         then=command.then or state.step,
+        # The same step goes on where it rested: what it waited for has come. A form is asked for anew.
+        resumes_body=command.then is None and not definition.step(state.step).is_form,
         created_at=now,
         display=command.display,
     )
@@ -82,7 +83,7 @@ def _suspend(state: RunState, suspension: Suspension, progress: float | None, **
         status=SUSPENDED,
         step=state.step,
         sequence=state.sequence + 1,
-        progress=_progress(state, progress),
+        progress=clamped(progress, otherwise=state.progress),
         context=state.context,
         suspension=suspension,
         **changes,
@@ -103,7 +104,7 @@ def _end(
         status=status,
         step=state.step,
         sequence=state.sequence + 1,
-        progress=_progress(state, progress),
+        progress=clamped(progress, otherwise=state.progress),
         context=merge(state.context, fields or {}),
         error=error,
         record=_record(state, status, error),
@@ -119,9 +120,3 @@ def _check_targets(definition: WorkflowDefinition, *names: str | None) -> None:
     for name in names:
         if name is not None:
             definition.step(name)
-
-
-def _progress(state: RunState, progress: float | None) -> float:
-    if progress is None or math.isnan(progress):
-        return state.progress
-    return min(1.0, max(0.0, float(progress)))

@@ -23,7 +23,7 @@ from ..machine.happenings import Returned
 from ..machine.state import Failure
 from ..machine.statuses import SUSPENDED
 from ..models import WorkflowRun
-from . import call, commit, heartbeat, inbox, rows
+from . import call, commit, heartbeat, rows
 
 logger = logging.getLogger(__name__)
 
@@ -179,11 +179,6 @@ def _settle(claim: Claim, happening: Returned) -> None:
     run, watch = claim.run, claim.watch
     transition = decide(claim.definition, rows.snapshot(run, claim.definition), happening, watch.now())
     commit.commit(run, transition, watch.now())
-    if run.status == SUSPENDED:
-        # The row is locked by now, so a message is either seen here or its delivery comes after us.
-        answered = inbox.deliver(run, watch.now())
-        if answered is not None:
-            commit.commit(run, answered.transition, watch.now(), message=answered.message)
 
 
 def _failures(claim: Claim, error: Exception) -> list[dict[str, Any]]:

@@ -107,6 +107,8 @@ def due(run: WorkflowRun, now: datetime, sequence: int | None = None) -> rows.Mo
     wait = run.waits_for
     if wait is None or wait.due_at is None or sequence not in (None, run.sequence):
         return None
+    if run.lease_until is not None and run.lease_until > now:
+        return None  # the form that it waits for has come and is being done
     if wait.due_at > now:
         dispatch.timer(run, wait.due_at - now)
         return None

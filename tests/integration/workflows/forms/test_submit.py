@@ -268,7 +268,7 @@ def test_a_form_may_be_followed_by_any_command(forms, workflows):
     engine.signal("said", {"said": "kept while the form was open"}, run=run)
     workflows.drain()
     answer = forms.post("ask", run).json()
-    assert (answer["status"], answer["current_step"]) == ("running", "finish")
+    assert (answer["status"], answer["step_type"]) == ("suspended", "waiting")
     workflows.drain()
     run.refresh_from_db()
     assert (run.status, run.data["said"]) == ("completed", "kept while the form was open")

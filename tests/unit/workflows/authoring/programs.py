@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from django_ai.automation.workflows import core as c
-from django_ai.automation.workflows.authoring.steps import ACTION_ATTRIBUTE
 from django_ai.automation.workflows.core import complete, fail, goto, run_subflow, sleep, step, wait, wait_for_event
 from django_ai.automation.workflows.core import goto as go_on
+from django_ai.automation.workflows.statezero_action import statezero_action
 
 LAST = "last"
 
@@ -71,6 +71,7 @@ class Commands:
     def entered(self):
         return go_on(LAST)
 
+    @statezero_action(timeout=60, on_timeout="late")
     @step()
     def form(self):
         return wait("the last step of the class")
@@ -78,8 +79,6 @@ class Commands:
     @step()
     def last(self):
         return goto(self.form if self.context else self.late)
-
-    setattr(form, ACTION_ATTRIBUTE, object())
 
 
 class LastWaits:

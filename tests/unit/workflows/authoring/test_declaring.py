@@ -17,6 +17,7 @@ from django_ai.automation.workflows.exceptions import (
     UnknownStep,
     UnknownWorkflow,
 )
+from django_ai.automation.workflows.statezero_action import statezero_action
 
 
 def declared(name, **body):
@@ -178,6 +179,16 @@ def test_a_decorated_wait_cannot_name_the_step_that_follows_its_body():
     def asks(self): ...
 
     with pytest.raises(DeclarationError, match=r"Decorated\.asks.*leave out then="):
+        declared("decorated", asks=asks)
+
+
+def test_a_form_cannot_wait_for_something_else_first():
+    @wait("x")
+    @statezero_action()
+    @step(start=True)
+    def asks(self): ...
+
+    with pytest.raises(DeclarationError, match=r"Decorated\.asks.*put the wait for 'x' on a step before"):
         declared("decorated", asks=asks)
 
 

@@ -49,6 +49,7 @@ def test_every_command_draws_its_edges(commands):
         ("paid", "late"),
         ("delegates", "late"),
         ("entered", "late"),
+        ("form", "late"),
     }
 
 

@@ -38,7 +38,14 @@ STEPS = [
     ),
     StepDefinition(name="impatient", function=body, entry=Wait(WaitKind.SIGNAL, "answer", timeout=timedelta(hours=1))),
     StepDefinition(name="asks_wrongly", function=body, entry=Wait(WaitKind.SIGNAL, "answer", correlate="{gone}")),
-    StepDefinition(name="form", function=body, action=object()),
+    StepDefinition(name="form", function=body, action=object(), entry=Wait(WaitKind.FORM, "form")),
+    StepDefinition(
+        name="form_for_an_hour",
+        function=body,
+        action=object(),
+        entry=Wait(WaitKind.FORM, "form_for_an_hour", timeout=timedelta(hours=1), on_timeout="plain"),
+    ),
+    StepDefinition(name="asks_halfway", function=body, entry=Wait(WaitKind.SIGNAL, "answer", progress=0.5)),
     StepDefinition(name="once", function=body, retry=Retry(max_attempts=1)),
 ]
 

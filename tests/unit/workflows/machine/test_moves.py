@@ -32,7 +32,7 @@ from django_ai.automation.workflows.machine.statuses import (
     WorkflowStatus,
 )
 
-from .programs import DEFINITION, NOW, Context, run_at, waiting
+from .programs import DEFINITION, NOW, Context, applied, run_at, waiting
 
 EXAMPLES = {
     Started: Started(),
@@ -103,6 +103,7 @@ LEGAL = [
     (waiting(WaitKind.FORM, "form"), returned(Sleep(timedelta(1))), SUSPENDED),
     (waiting(WaitKind.FORM, "form"), returned(Complete()), COMPLETED),
     (waiting(WaitKind.FORM, "form"), returned(Fail("no")), FAILED),
+    (waiting(WaitKind.FORM, "form_for_an_hour", on_timeout="plain", **OVERDUE), Due(), RUNNING),
     (waiting(WaitKind.SIGNAL, name="x"), Cancelled(), CANCELLED),
     (run_at(FAILED), Retried(), RUNNING),
     (run_at(FAILED, "asks", attempt=0), Retried(), SUSPENDED),
@@ -205,6 +206,40 @@ def test_a_wait_that_cannot_be_made_fails_the_run_at_the_step_that_declares_it(s
     transition = decide(DEFINITION, state, happening, NOW)
     assert (transition.status, transition.step) == (FAILED, "asks_wrongly")
     assert "'{gone}'" in transition.error
+
+
+def slept(step, command, **changes):
+    """Return what becomes of a run whose step rested a day."""
+    state = run_at(RUNNING, step, **changes)
+    asleep = decide(DEFINITION, state, returned(command), NOW)
+    later = NOW + timedelta(days=1)
+    return decide(DEFINITION, applied(state, asleep), Due(), later)
+
+
+def test_a_step_that_slept_goes_on_without_waiting_again_for_what_has_come():
+    woken = slept("asks", Sleep(timedelta(days=1)), inputs={"subflow_result": {}})
+    assert (woken.status, woken.step, woken.attempt) == (RUNNING, "asks", 0)
+    assert woken.inputs == {"subflow_result": {}}
+
+
+def test_a_sleep_that_names_its_own_step_enters_it_anew():
+    woken = slept("asks", Sleep(timedelta(days=1), then="asks"))
+    assert (woken.status, woken.suspension.kind) == (SUSPENDED, WaitKind.SIGNAL)
+
+
+def test_a_form_that_slept_is_asked_for_again():
+    woken = slept("form", Sleep(timedelta(days=1)))
+    assert (woken.status, woken.suspension.kind) == (SUSPENDED, WaitKind.FORM)
+
+
+@pytest.mark.parametrize(("step", "progress"), [("asks", 0.25), ("asks_halfway", 0.5)])
+def test_a_wait_that_decorates_a_step_may_say_how_far_the_run_is(step, progress):
+    assert decide(DEFINITION, run_at(RUNNING), returned(Goto(step)), NOW).progress == progress
+
+
+def test_a_form_is_open_as_long_as_it_says():
+    opened = decide(DEFINITION, run_at(RUNNING), returned(Goto("form_for_an_hour")), NOW)
+    assert (opened.suspension.due_at, opened.suspension.on_timeout) == (NOW + timedelta(hours=1), "plain")
 
 
 def test_a_childs_end_resumes_even_a_parent_whose_context_no_longer_fits():
