@@ -19,6 +19,7 @@ from .records import KIND_CHOICES, STATUS_CHOICES, PastWait, Restart, StepExecut
 __all__ = [
     "EventBurst",
     "PastWait",
+    "Pulse",
     "Restart",
     "RunTag",
     "Signal",
@@ -98,6 +99,8 @@ class WorkflowRun(models.Model):
         related_name="workflow_runs",
         help_text="Whose run it is: who may see it and post its forms, unless the workflow says otherwise.",
     )
+
+    trace_context = models.TextField(blank=True, default="", editable=False, help_text="The trace that it belongs to.")
 
     lease_until = models.DateTimeField(null=True, blank=True)
     dispatched_at = models.DateTimeField(null=True, blank=True)
@@ -265,3 +268,20 @@ class EventBurst(models.Model):
 
     def __str__(self) -> str:
         return f"{self.workflow} {self.key}"
+
+
+class Pulse(models.Model):
+    """The last sign of life of one part: beat, the scheduler, or the workers of a queue."""
+
+    name = models.CharField(max_length=220, primary_key=True)
+    at = models.DateTimeField(null=True, blank=True, help_text="When it last gave a sign of life.")
+    asked_at = models.DateTimeField(null=True, blank=True, help_text="Since when it owes an answer.")
+    lag = models.FloatField(null=True, blank=True, help_text="Seconds that the last question waited in the queue.")
+    source = models.CharField(max_length=200, blank=True, help_text="The process that gave the sign: host and pid.")
+
+    class Meta:
+        verbose_name = "health"
+        verbose_name_plural = "health"
+
+    def __str__(self) -> str:
+        return self.name

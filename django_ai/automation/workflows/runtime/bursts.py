@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from ... import clock
 from ...conf import settings
 from ...events.models import Event
+from .. import logs
 from ..authoring.registry import registry
 from ..machine.definition import WorkflowDefinition
 from ..models import EventBurst
@@ -62,7 +63,8 @@ def _start(burst_id: int) -> bool:
             with rows.transaction_of_runs():
                 _start_run(definition, burst)
         except Exception as error:  # the user's create_context may raise anything
-            logger.exception("Workflow %r could not be started for a burst of events.", burst.workflow)
+            text = "Workflow %r could not be started for a burst of events."
+            logger.exception(text, burst.workflow, extra=logs.fields(workflow=burst.workflow))
             burst.error = f"{type(error).__name__}: {error}"
             burst.due_at = clock.now() + timedelta(seconds=settings.EVENT_RETRY_SECONDS)
             burst.save()

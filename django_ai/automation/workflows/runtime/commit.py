@@ -23,7 +23,7 @@ from ..machine.state import ChildStart, Transition
 from ..machine.state import Suspension as Wait
 from ..machine.statuses import COMPLETED, FINAL, RUNNING
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
-from . import dispatch, history, inbox, rows, waits
+from . import dispatch, history, inbox, notices, rows, waits
 from .contexts import make_context
 
 ACTIVE_CHILD_FIELD = "active_subworkflow_run_id"
@@ -47,11 +47,13 @@ def _create(
     database = rows.alias()
     now = clock.read(database)
     begun = [(begin(definition, context, now, **where), context, columns) for context, columns in starts]
+    trace_context = notices.trace_context(definition)
     runs = [
         WorkflowRun(
             name=definition.name,
             version=definition.version,
             data=_data(context),
+            trace_context=trace_context,
             **_columns(transition, now, claim=False),
             **columns,
         )
@@ -62,6 +64,7 @@ def _create(
         for run, (transition, _, _) in zip(runs, begun, strict=True):
             _suspend(run, transition, now, led_from=now, visit={})
             _announce(run, transition, now)
+        notices.started(runs, [transition for transition, _, _ in begun], now)
     return runs
 
 
@@ -125,6 +128,7 @@ def commit(
     _tell_family(run, transition)
     if not claim:
         _announce(run, transition, now)
+    notices.moved(left, run, transition, now)
 
 
 def _columns(transition: Transition, now: datetime, *, claim: bool) -> dict[str, Any]:

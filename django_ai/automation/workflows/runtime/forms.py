@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from django.db.models import QuerySet
 
 from ... import clock
+from .. import logs
 from ..exceptions import FormFailed, FormNotOpen, StaleClaim, describe
 from ..machine import context as contexts
 from ..machine.commands import WaitKind
@@ -23,7 +24,7 @@ from ..machine.happenings import Returned
 from ..machine.state import Failure
 from ..machine.statuses import SUSPENDED
 from ..models import WorkflowRun
-from . import call, commit, heartbeat, rows
+from . import call, commit, heartbeat, notices, rows
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def submit(run_id: int, post: Post, answer: Callable[[WorkflowRun], Answer]) -> 
     """
     claim = _claim(run_id, post.action)
     try:
-        with heartbeat.keeping(claim.run):
+        with heartbeat.keeping(claim.run), notices.attempt(claim):
             return _perform(claim, post, answer)
     except StaleClaim:
         raise _elsewhere(_read(run_id)[0]) from None
@@ -94,7 +95,8 @@ def submit(run_id: int, post: Post, answer: Callable[[WorkflowRun], Answer]) -> 
         raise
     except Exception as error:
         claim.release(failures=_failures(claim, error))
-        logger.exception("The form %s of %s failed.", post.action, claim.run)
+        logger.exception("The form %s of %s failed.", post.action, claim.run, extra=logs.about(claim.run))
+        notices.raised(claim, error)
         raise FormFailed(_broken(claim, error)) from error
     except BaseException:
         claim.release(**claim.before)

@@ -13,6 +13,7 @@ from django.db import DatabaseError, close_old_connections, connections
 
 from ... import clock
 from ...conf import settings
+from .. import logs
 from ..models import WorkflowRun
 from . import commit, rows
 
@@ -68,7 +69,7 @@ def renew(fence: Fence) -> None:
         )
         claimed.update(lease_until=clock.now() + commit.lease())
     except DatabaseError:  # the database may be away for a moment; the next beat tries again
-        logger.warning("Could not renew the lease of run #%s.", run_id, exc_info=True)
+        logger.warning("Could not renew the lease of run #%s.", run_id, exc_info=True, extra=logs.fields(run_id=run_id))
 
 
 _hearts: dict[int, Heart] = {}

@@ -20,6 +20,7 @@ from . import rows
 class Left:
     """Where a run was before a move; ``wait`` is what it waited for, ``changes`` what the move changes."""
 
+    status: str
     sequence: int
     step: str
     attempt: int
@@ -32,6 +33,7 @@ class Left:
     def behind(cls, run: WorkflowRun, columns: Mapping[str, Any]) -> Left:
         """Return where ``run`` is before ``columns`` are written to it."""
         return cls(
+            status=run.status,
             sequence=run.sequence,
             step=run.current_step,
             attempt=run.attempt,

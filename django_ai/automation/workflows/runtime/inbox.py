@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ... import clock
+from .. import logs
 from ..exceptions import ContextInvalid
 from ..machine.commands import WaitKind
 from ..machine.decide import decide
@@ -99,7 +100,7 @@ def _fits(run: WorkflowRun, message: Signal) -> bool:
 def _answer(run: WorkflowRun, message: Signal, now: datetime) -> Transition | None:
     definition = rows.definition_of(run)
     if definition is None:
-        logger.warning("%s cannot take %s: its workflow is not registered here.", run, message)
+        logger.warning("%s cannot take %s: its workflow is not registered here.", run, message, extra=logs.about(run))
         return None
     of_child = message.kind == WaitKind.CHILD
     answer = Answered(
@@ -109,7 +110,7 @@ def _answer(run: WorkflowRun, message: Signal, now: datetime) -> Transition | No
     try:
         return decide(definition, rows.snapshot(run, definition), answer, now)
     except ContextInvalid as error:
-        logger.warning("%s rejects %s: %s", run, message, error)
+        logger.warning("%s rejects %s: %s", run, message, error, extra=logs.about(run))
         _mark(message, SignalState.REJECTED, str(error))
         return None
 

@@ -10,6 +10,7 @@ from django.db.models import F, Q
 
 from ... import clock
 from ...conf import settings
+from .. import logs
 from ..machine.commands import WaitKind
 from ..machine.statuses import FINAL, RUNNING
 from ..models import Signal, SignalKind, SignalState, Suspension, WorkflowRun
@@ -51,7 +52,7 @@ def _wake(run_id: int) -> bool:
     try:
         return worker.move_suspended(run_id, worker.due, skip_locked=True)
     except Exception:  # one run that cannot be woken must not keep the others asleep
-        logger.exception("Run #%s could not be woken.", run_id)
+        logger.exception("Run #%s could not be woken.", run_id, extra=logs.fields(run_id=run_id))
         return False
 
 

@@ -15,14 +15,15 @@ from django.db.models import F, Q
 
 from ... import clock
 from ...conf import settings
-from ..exceptions import StaleClaim, WorkerLost, WorkflowError, describe, storable
+from .. import logs
+from ..exceptions import StaleClaim, WorkerLost, describe, storable
 from ..machine.decide import decide
 from ..machine.definition import Retry, StepDefinition, WorkflowDefinition
 from ..machine.happenings import Due, Happening, Raised, Returned
 from ..machine.state import Failure, RunState, Transition
 from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
-from . import call, code, commit, dispatch, heartbeat, inbox, rows
+from . import call, code, commit, dispatch, heartbeat, inbox, notices, rows
 
 logger = logging.getLogger(__name__)
 
@@ -137,17 +138,19 @@ def go_on(claim: Claim, budget: Budget) -> None:
     staying = True
     while staying:
         budget.steps -= 1
-        with heartbeat.keeping(claim.run):
+        with heartbeat.keeping(claim.run), notices.attempt(claim):
             staying = _visit(claim, budget)
 
 
 def _visit(claim: Claim, budget: Budget) -> bool:
     fence = (claim.run.sequence, claim.run.attempt)
-    step = claim.run.current_step
+    lines = logs.about(claim.run)
     try:
         return _succeed_or_fail(claim, fence, budget)
     except StaleClaim:
-        logger.warning("%s moved on while step %s ran; its result was discarded.", claim.run, step)
+        text = "%s moved on while step %s ran; its result was discarded."
+        logger.warning(text, claim.run, lines["step"], extra=lines)
+        notices.discarded(claim.run)
         return False
 
 
@@ -208,17 +211,6 @@ def _settle_failure(claim: Claim, fence: tuple[int, int], error: Exception, budg
         claim.run, claim.watch = rows.lock_existing(claim.run.pk)
         if (claim.run.sequence, claim.run.attempt) != fence or claim.run.status != RUNNING:
             raise StaleClaim
-        _log_failure(claim.run, error)
-        return _settle(claim, rows.definition_of(claim.run), happening, budget)
-
-
-def _log_failure(run: WorkflowRun, error: Exception) -> None:
-    own_words = isinstance(error, WorkflowError)
-    logger.warning(
-        "Step %s of %s failed (attempt %s): %s",
-        run.current_step,
-        run,
-        run.attempt,
-        describe(error),
-        exc_info=None if own_words else error,
-    )
+        stays = _settle(claim, rows.definition_of(claim.run), happening, budget)
+    notices.raised(claim, error)
+    return stays

@@ -1,0 +1,1 @@
+"""What listens to runs: log lines, Django signals, traces and metrics."""

@@ -1,0 +1,261 @@
+"""Tells listeners what happens to runs, once it has committed: signals, logs, traces and metrics hang on here."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from typing import Any, Protocol
+
+from django.db import transaction
+
+from ...clock import Stopwatch
+from .. import logs
+from ..machine.commands import WaitKind
+from ..machine.definition import WorkflowDefinition
+from ..machine.state import Transition
+from ..machine.statuses import CANCELLED, COMPLETED, FAILED, RUNNING
+from ..models import WorkflowRun
+from . import rows
+from .history import Left
+
+logger = logging.getLogger(__name__)
+
+
+class Kind(StrEnum):
+    """What happened."""
+
+    RUN_STARTED = "run_started"
+    RUN_SUSPENDED = "run_suspended"
+    RUN_RESUMED = "run_resumed"
+    RUN_RETRIED = "run_retried"
+    RUN_COMPLETED = "run_completed"
+    RUN_FAILED = "run_failed"
+    RUN_CANCELLED = "run_cancelled"
+    STEP_STARTED = "step_started"
+    STEP_COMPLETED = "step_completed"
+    STEP_RETRIED = "step_retried"
+    STEP_FAILED = "step_failed"
+
+
+ALL = frozenset(Kind)
+NONE: frozenset[Kind] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something that happened to a run and is in the database for good.
+
+    Attributes:
+        kind: what happened.
+        run: the run as it was right after.
+        step: the step that it happened at.
+        attempt: the attempt of that step.
+        at: when, by the database's clock.
+        began_at: when the step's visit, the wait or the run began that now ends.
+        wait: what the run waits for or has waited for, and, for a step that is retried, its pause.
+        error: why it failed or was cancelled.
+        raised: whether an exception of the step's code is the reason.
+    """
+
+    kind: Kind
+    run: WorkflowRun
+    step: str
+    attempt: int
+    at: datetime
+    began_at: datetime | None = None
+    wait: Any = None
+    error: str = ""
+    raised: bool = False
+
+    @property
+    def lasted(self) -> timedelta | None:
+        """How long that took which now ends, or None where nothing does."""
+        return self.at - self.began_at if self.began_at else None
+
+
+class Claimed(Protocol):
+    """Whoever runs a step: ``run`` moves on when the step is settled."""
+
+    run: WorkflowRun
+    watch: Stopwatch
+
+
+class Listener:
+    """Hears of runs. All it does must be quick; what it raises is logged and hurts nobody."""
+
+    def wants(self) -> frozenset[Kind]:
+        """Return what it wants to hear of now; asked at each move, so it must cost next to nothing."""
+        return NONE
+
+    def hear(self, notice: Notice) -> None:
+        """Take a notice, after the commit."""
+
+    def around(self, claim: Claimed) -> AbstractContextManager[object]:
+        """Return what surrounds the attempt of a step; called only while it wants anything."""
+        return nullcontext()
+
+    def raised(self, claim: Claimed, error: Exception) -> None:
+        """Take the exception of an attempt that failed, after that was settled."""
+
+    def discarded(self, run: WorkflowRun) -> None:
+        """Hear that the result of a step came too late: its lease was lost, or the run moved on."""
+
+    def trace_context(self, definition: WorkflowDefinition) -> str:
+        """Return what a run that starts now keeps, so that its steps are found together with their origin."""
+        return ""
+
+
+listeners: list[Listener] = []
+
+
+def started(runs: Sequence[WorkflowRun], transitions: Iterable[Transition], now: datetime) -> None:
+    """Tell of new runs when the caller's transaction commits."""
+    wanted = _wanted()
+    if wanted:
+        told = [
+            notice
+            for run, transition in zip(runs, transitions, strict=True)
+            for notice in _of_start(run, transition, now)
+            if notice.kind in wanted
+        ]
+        _tell_after_commit(told)
+
+
+def trace_context(definition: WorkflowDefinition) -> str:
+    """Return what listeners want a new run to keep, or an empty text."""
+    for listener in listeners:
+        with _harmless():
+            if kept := listener.trace_context(definition):
+                return kept
+    return ""
+
+
+def moved(left: Left, run: WorkflowRun, transition: Transition, now: datetime) -> None:
+    """Tell how a run moved when the caller's transaction commits."""
+    wanted = _wanted()
+    if wanted:
+        _tell_after_commit([notice for notice in of_move(left, run, transition, now) if notice.kind in wanted])
+
+
+def of_move(left: Left, run: WorkflowRun, transition: Transition, now: datetime) -> Iterator[Notice]:
+    """Yield what a move means, in the order in which it is told."""
+    at_step = partial(Notice, run=run, step=left.step, attempt=left.attempt, at=now)
+    of_run = partial(Notice, run=run, step=transition.step, attempt=transition.attempt, at=now)
+    record, wait, ended = transition.record, transition.suspension, _ENDS.get(transition.status)
+    if left.status == FAILED:
+        yield of_run(kind=Kind.RUN_RETRIED)
+    if left.wait and _is_wait(left.wait) and transition.status is not CANCELLED:
+        yield of_run(kind=Kind.RUN_RESUMED, wait=left.wait, began_at=left.wait.created_at)
+    if record:
+        kind = Kind.STEP_FAILED if record.status is FAILED else Kind.STEP_COMPLETED
+        yield at_step(
+            kind=kind, step=record.step, began_at=left.visit_started_at, error=record.error, raised=_raised(transition)
+        )
+    elif left.status == RUNNING and transition.failures:
+        yield at_step(kind=Kind.STEP_RETRIED, wait=wait, error=transition.failures[-1].error, raised=True)
+    if _is_wait(wait):
+        yield of_run(kind=Kind.RUN_SUSPENDED, wait=wait)
+    if ended:
+        yield of_run(kind=ended, began_at=run.created_at, error=transition.error, raised=_raised(transition))
+
+
+_ENDS = {COMPLETED: Kind.RUN_COMPLETED, FAILED: Kind.RUN_FAILED, CANCELLED: Kind.RUN_CANCELLED}
+
+
+def _of_start(run: WorkflowRun, transition: Transition, now: datetime) -> Iterator[Notice]:
+    new = partial(Notice, run=run, step=transition.step, attempt=0, at=now)
+    yield new(kind=Kind.RUN_STARTED)
+    if transition.suspension:
+        yield new(kind=Kind.RUN_SUSPENDED, wait=transition.suspension)
+
+
+def _is_wait(wait: Any) -> bool:
+    # The pause before another attempt is part of the step.
+    return wait is not None and wait.kind != WaitKind.RETRY
+
+
+def _raised(transition: Transition) -> bool:
+    return bool(transition.record and transition.status is FAILED and transition.record.failures)
+
+
+class attempt:  # noqa: N801 - used as a function
+    """Surround the attempt of a step with what listeners want there, and tell that it started.
+
+    Enter it when the claim has committed and before the step's own transaction begins.
+    """
+
+    __slots__ = ("_around", "_claim", "_token")
+
+    def __init__(self, claim: Claimed) -> None:
+        self._claim = claim
+        self._around: ExitStack | None = None
+
+    def __enter__(self) -> None:
+        run = self._claim.run
+        self._token = logs.running.set(logs.about(run))
+        wanted = _wanted()
+        if not wanted:
+            return
+        self._around = ExitStack()
+        for listener in listeners:
+            with _harmless():
+                self._around.enter_context(listener.around(self._claim))
+        if Kind.STEP_STARTED in wanted:
+            _tell([_of_attempt(run, self._claim.watch.now())])
+
+    def __exit__(self, *reason: object) -> None:
+        logs.running.reset(self._token)
+        if self._around is not None:
+            with _harmless():
+                self._around.__exit__(*reason)  # type: ignore[arg-type]
+
+
+def _of_attempt(run: WorkflowRun, now: datetime) -> Notice:
+    return Notice(kind=Kind.STEP_STARTED, run=copy.copy(run), step=run.current_step, attempt=run.attempt, at=now)
+
+
+def raised(claim: Claimed, error: Exception) -> None:
+    """Hand listeners the exception of an attempt, when its failure has been settled."""
+    for listener in listeners:
+        with _harmless():
+            listener.raised(claim, error)
+
+
+def discarded(run: WorkflowRun) -> None:
+    """Tell listeners that the result of a step came too late."""
+    for listener in listeners:
+        with _harmless():
+            listener.discarded(run)
+
+
+def _wanted() -> frozenset[Kind]:
+    return NONE.union(*[listener.wants() for listener in listeners])
+
+
+def _tell_after_commit(notices: Sequence[Notice]) -> None:
+    if notices:
+        # A further move in this transaction must not show in what is told of this one.
+        kept = [replace(notice, run=copy.copy(notice.run)) for notice in notices]
+        transaction.on_commit(partial(_tell, kept), using=rows.alias(), robust=True)
+
+
+def _tell(notices: Iterable[Notice]) -> None:
+    for notice in notices:
+        for listener in listeners:
+            with _harmless():
+                if notice.kind in listener.wants():
+                    listener.hear(notice)
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception("A listener failed; the run goes on.")
