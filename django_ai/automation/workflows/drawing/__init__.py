@@ -1,0 +1,1 @@
+"""Draw: the graph of a workflow as a picture. Nothing but text is made here."""
