@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
-from time import monotonic
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -20,15 +18,14 @@ from rest_framework.views import APIView
 
 from ..exceptions import FormNotOpen
 from ..models import WorkflowRun
-from ..runtime import forms, rows
-from . import permissions
+from ..runtime import forms
+from . import permissions, watch
 from .actions import get_action, post
 from .errors import error_response
 from .schema import schema_of
 
-# How long a request for a run's next state is held open at most, and how often it looks, in seconds.
+# How long a request for a run's next state is held open at most, in seconds.
 LONGEST_HOLD = 25.0
-LOOK_EVERY = 0.5
 
 
 class _View(APIView):
@@ -65,7 +62,7 @@ class RunView(_View):
             run = permissions.visible_run(request, run_id)
         except Exception as error:  # noqa: BLE001
             return error_response(error)
-        headers = {"ETag": _etag(run.sequence, run.status), "Cache-Control": "private, no-cache"}
+        headers = {"ETag": f'"{watch.state_of(run.sequence, run.status)}"', "Cache-Control": "private, no-cache"}
         if request.headers.get("If-None-Match") == headers["ETag"]:
             return Response(status=304, headers=headers)
         return Response(run.current_step_display, headers=headers)
@@ -102,7 +99,10 @@ async def run_view(request: HttpRequest, run_id: int) -> HttpResponse:
     seconds = _seconds_to_hold(request)
     if response.status_code != 304 or not seconds:
         return response
-    if await _moves(run_id, response["ETag"], seconds):
+    moved = await watch.moves(run_id, response["ETag"].strip('"'), seconds)
+    if moved is None:
+        return response
+    if moved:
         response = await respond(request, run_id=run_id)
     response["Preference-Applied"] = f"wait={seconds:g}"
     return response
@@ -112,18 +112,3 @@ def _seconds_to_hold(request: HttpRequest) -> float:
     # Under WSGI a held request would hold a worker of the web server.
     wanted = re.search(r"\bwait=(\d+)", request.headers.get("Prefer", ""))
     return min(float(wanted[1]), LONGEST_HOLD) if wanted and isinstance(request, ASGIRequest) else 0
-
-
-async def _moves(run_id: int, etag: str, seconds: float) -> bool:
-    runs = WorkflowRun.objects.using(rows.alias()).filter(pk=run_id).values_list("sequence", "status")
-    until = monotonic() + seconds
-    while monotonic() < until:
-        await asyncio.sleep(LOOK_EVERY)
-        now_at = await runs.afirst()
-        if now_at is None or _etag(*now_at) != etag:
-            return True
-    return False
-
-
-def _etag(sequence: int, status: str) -> str:
-    return f'"{sequence}-{status}"'

@@ -1,13 +1,18 @@
 """A run as a front end reads it, once and again when it has moved."""
 
 import asyncio
+import threading
+from unittest import mock
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import OperationalError, connections
+from django.db.models import QuerySet
 from django.test import AsyncClient
 
 from django_ai.automation.workflows.core import engine
+from django_ai.automation.workflows.http import watch
+from django_ai.automation.workflows.http.watch import _Watch
 
 from .conftest import GOOD
 
@@ -53,7 +58,7 @@ def test_a_server_with_one_thread_a_request_holds_none(forms, review):
 @pytest.fixture
 def hasty(monkeypatch):
     """A server that looks at once."""
-    monkeypatch.setattr("django_ai.automation.workflows.http.views.LOOK_EVERY", 0.001)
+    monkeypatch.setattr("django_ai.automation.workflows.http.watch.LOOK_EVERY", 0.001)
 
 
 def converse(scenario):
@@ -95,3 +100,73 @@ def test_a_held_request_ends_when_its_time_is_up(review, hasty, monkeypatch):
         return await client.get(f"/forms/runs/{review.pk}/", headers=headers)
 
     assert converse(scenario).status_code == 304
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_that_holds_enough_requests_lets_the_next_one_poll(review, monkeypatch):
+    monkeypatch.setattr("django_ai.automation.workflows.http.watch.MOST_HELD", 0)
+
+    async def scenario(client):
+        first = await client.get(f"/forms/runs/{review.pk}/")
+        headers = {"If-None-Match": first["ETag"], "Prefer": "wait=20"}
+        return await client.get(f"/forms/runs/{review.pk}/", headers=headers)
+
+    response = converse(scenario)
+    assert (response.status_code, "Preference-Applied" in response) == (304, False)
+
+
+def test_a_request_that_comes_while_others_are_looked_at_is_held_too(monkeypatch, hasty):
+    came = threading.Event()
+    looks = []
+
+    def states(run_ids):
+        looks.append(run_ids)
+        if len(looks) == 1:
+            assert came.wait(10)
+        return dict.fromkeys(run_ids, "1-suspended")
+
+    monkeypatch.setattr(watch, "_states", states)
+
+    async def scenario():
+        requests = _Watch()
+        first = asyncio.create_task(requests.moves(1, "1-suspended", 10))
+        while not looks:
+            await asyncio.sleep(0)
+        second = asyncio.create_task(requests.moves(2, "1-suspended", 10))
+        await asyncio.sleep(0)
+        came.set()
+        while len(looks) < 3:
+            await asyncio.sleep(0)
+        assert not first.done()
+        assert not second.done()
+        for held in (first, second):
+            held.cancel()
+        await asyncio.wait([first, second])
+
+    asyncio.run(scenario())
+    assert looks[:2] == [{1}, {1, 2}]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_for_a_moment_ends_no_held_request(review, hasty, monkeypatch):
+    away = iter([OperationalError("away")])
+    states = watch._states
+
+    def flaky(run_ids):
+        for error in away:
+            with mock.patch.object(QuerySet, "values_list", side_effect=error):
+                return states(run_ids)
+        return states(run_ids)
+
+    monkeypatch.setattr(watch, "_states", flaky)
+
+    async def scenario(client):
+        first = await client.get(f"/forms/runs/{review.pk}/")
+        headers = {"If-None-Match": first["ETag"], "Prefer": "wait=20"}
+        held = asyncio.create_task(client.get(f"/forms/runs/{review.pk}/", headers=headers))
+        await asyncio.wait([held], timeout=0.05)
+        await sync_to_async(engine.cancel)(review.pk)
+        return await held
+
+    assert converse(scenario).status_code == 200
+    assert next(away, None) is None
