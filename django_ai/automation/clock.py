@@ -52,15 +52,22 @@ def now() -> Expression:
     return cast(Expression, DatabaseNow())
 
 
+def sql(using: str = DEFAULT_DB_ALIAS) -> tuple[str, dict[str, Any]]:
+    """Return the present moment as SQL for the database `using`, with its named parameters."""
+    if _process_clock:
+        return "%(now)s", {"now": timezone.now()}
+    text, _ = Query(None).get_compiler(using).compile(DatabaseNow())
+    return text, {}
+
+
 def read(using: str = DEFAULT_DB_ALIAS) -> datetime:
     """Ask the database `using` for the present moment (one query; none with the process clock)."""
     if _process_clock:
         return timezone.now()
     connection = connections[using]
     expression = DatabaseNow()
-    sql, params = Query(None).get_compiler(using).compile(expression)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {sql}", params)
+        cursor.execute(f"SELECT {sql(using)[0]}", [])
         value = cursor.fetchone()[0]
     converters = connection.ops.get_db_converters(expression)
     for convert in [*converters, *expression.get_db_converters(connection)]:

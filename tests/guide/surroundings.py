@@ -4,7 +4,7 @@ from textwrap import indent
 from typing import Any
 
 from django_ai.automation.workflows.core import workflow
-from django_ai.automation.workflows.models import Suspension, WorkflowRun
+from django_ai.automation.workflows.models import Signal, Suspension, WorkflowRun
 from django_ai.automation.workflows.runtime import inbox
 
 IMPORTS = """
@@ -59,4 +59,5 @@ def reloaded(run: WorkflowRun) -> WorkflowRun:
 def occur(name: str, **payload: Any) -> None:
     """Let an event occur: its payload goes into the inbox of each run that waits for it."""
     for wait in Suspension.objects.filter(kind="event", name=name).select_related("run"):
-        inbox.post(wait.run.pk, "event", name=name, payload=payload, sequence=wait.run.sequence)
+        event = Signal(run=wait.run, kind="event", name=name, payload=payload, sequence=wait.run.sequence)
+        inbox.post_many([event])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -20,13 +20,22 @@ from ..machine.commands import WaitKind
 from ..machine.decide import begin
 from ..machine.definition import WorkflowDefinition
 from ..machine.state import ChildStart, Transition
-from ..machine.state import Suspension as Wait
 from ..machine.statuses import COMPLETED, FINAL, RUNNING
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
-from . import dispatch, history, inbox, notices, rows, waits
+from . import dispatch, history, inbox, notices, rows, vendors, waits
 from .contexts import make_context
+from .writes import Writes
 
 ACTIVE_CHILD_FIELD = "active_subworkflow_run_id"
+
+# Rows of one INSERT.
+BATCH = 1000
+
+# What a run waits for may have come before it waits; it is looked for when the wait is there.
+LOOKS_BACK = {WaitKind.SIGNAL, WaitKind.EVENT}
+
+# Columns that heartbeats and the scheduler write too, so a run in memory may be out of date in them.
+SHARED = {"lease_until", "dispatched_at", "updated_at"}
 
 
 def create(definition: WorkflowDefinition, context: BaseModel, **columns: Any) -> WorkflowRun:
@@ -60,11 +69,17 @@ def _create(
         for transition, context, columns in begun
     ]
     with rows.transaction_of_runs():
-        WorkflowRun.objects.using(database).bulk_create(runs, batch_size=1000)
-        for run, (transition, _, _) in zip(runs, begun, strict=True):
-            _suspend(run, transition, now, led_from=now, visit={})
-            _announce(run, transition, now)
-        notices.started(runs, [transition for transition, _, _ in begun], now)
+        WorkflowRun.objects.using(database).bulk_create(runs, batch_size=BATCH)
+        waiting = [
+            _wait(run, transition, now, led_from=now, visit={})
+            for run, (transition, *_) in zip(runs, begun, strict=True)
+        ]
+        Suspension.objects.using(database).bulk_create(filter(None, waiting), batch_size=BATCH)
+        for run, wait in zip(runs, waiting, strict=True):
+            if wait is not None:
+                _look_back(run, wait)
+            _announce(run, wait, now)
+        notices.started(runs, [transition for transition, *_ in begun], now)
     return runs
 
 
@@ -87,12 +102,20 @@ def rewrite(run: WorkflowRun, context: BaseModel, now: datetime) -> Changes:
     if run.lease_until is not None:
         # Whoever posted a form and was thought dead must not bring the old context back.
         columns |= {"attempt": run.attempt + 1, "lease_until": None}
-    _move(run, columns)
+    if not vendors.way().write(Writes(run=run, fence=_fence(run), columns=columns), ends=False):
+        raise StaleClaim
+    _move_in_memory(run, columns)
     return changes
 
 
 def commit(
-    run: WorkflowRun, transition: Transition, now: datetime, *, message: Signal | None = None, claim: bool = False
+    run: WorkflowRun,
+    transition: Transition,
+    now: datetime,
+    *,
+    message: Signal | None = None,
+    claim: bool = False,
+    ends: bool = False,
 ) -> None:
     """Move ``run`` in the caller's transaction; what it needs next is sent when that commits.
 
@@ -101,33 +124,37 @@ def commit(
         now: the database's time.
         message: the message of the run's inbox that makes the move, which is marked as delivered.
         claim: keep the lease: the caller itself runs the next step, and no message is sent.
+        ends: the transaction, which the caller opened, ends with this.
 
     Raises:
         StaleClaim: the run is no longer where ``run`` says; nothing was changed.
         ContextInvalid, ContextTooLarge: what the step left behind cannot be stored.
     """
-    columns = _columns(transition, now, claim=claim)
-    if transition.context is not None:
-        columns["data"] = _data(transition.context)
-    if transition.child:
-        child = _start_child(run, transition.child)
-        columns[ACTIVE_CHILD_FIELD] = child.pk
-        if ACTIVE_CHILD_FIELD in columns.get("data", {}):
-            columns["data"][ACTIVE_CHILD_FIELD] = child.pk
+    columns = {**_columns(transition, now, claim=claim), **_context_columns(run, transition)}
     left = history.Left.behind(run, columns)
-    if not left.changes:
-        columns.pop("data", None)  # an unchanged context is not written again
-    _move(run, columns)
-    if left.wait:
-        Suspension.objects.using(run._state.db).filter(pk=run.pk).delete()
-        history.record_wait(run, left, transition, message, now)
-    if message:
-        inbox.accept(message, left.sequence, left.changes)
-    history.record_step(run, left, transition, now)
-    _suspend(run, transition, now, led_from=left.visit_started_at or now, visit=left.visit(transition))
-    _tell_family(run, transition)
+    changed = {name: value for name, value in columns.items() if name in SHARED or getattr(run, name) != value}
+    fence = _fence(run)
+    _move_in_memory(run, changed)
+    wait = _wait(run, transition, now, led_from=left.visit_started_at or now, visit=left.visit(transition))
+    letters = _letters(run, transition, now)
+    writes = Writes(
+        run=run,
+        fence=fence,
+        columns=changed,
+        ends_wait=left.wait is not None,
+        rows=[*history.rows_of(run, left, transition, message, now), *filter(None, [wait]), *letters],
+        message=message,
+        marks=inbox.marks_of(left.sequence, left.changes),
+    )
+    looks_back = wait is not None and wait.kind in LOOKS_BACK
+    if not vendors.way().write(writes, ends=ends and not looks_back):
+        raise StaleClaim
+    for letter in letters:
+        dispatch.delivery(letter.run_id)
+    if wait is not None:
+        _look_back(run, wait)
     if not claim:
-        _announce(run, transition, now)
+        _announce(run, wait, now)
     notices.moved(left, run, transition, now)
 
 
@@ -142,7 +169,7 @@ def _columns(transition: Transition, now: datetime, *, claim: bool) -> dict[str,
         "inputs": dict(transition.inputs),
         "failures": [rows.failure_data(failure) for failure in transition.failures],
         "error": transition.error,
-        "lease_until": now + lease() if claim else None,
+        "lease_until": now + rows.lease() if claim else None,
         "dispatched_at": now if wants_worker else None,
         "updated_at": now,
         "finished_at": now if transition.status in FINAL else None,
@@ -154,16 +181,22 @@ def _columns(transition: Transition, now: datetime, *, claim: bool) -> dict[str,
     return columns
 
 
-def lease() -> timedelta:
-    """Return for how long a claim holds without a heartbeat."""
-    return timedelta(seconds=settings.LEASE_SECONDS)
+def _fence(run: WorkflowRun) -> dict[str, Any]:
+    return {"status": run.status, "sequence": run.sequence, "attempt": run.attempt}
 
 
-def _move(run: WorkflowRun, columns: Mapping[str, Any]) -> None:
-    fence = {"status": run.status, "sequence": run.sequence, "attempt": run.attempt}
-    moved = WorkflowRun.objects.using(run._state.db).filter(pk=run.pk, **fence).update(**columns)
-    if not moved:
-        raise StaleClaim
+def _context_columns(run: WorkflowRun, transition: Transition) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    if transition.context is not None:
+        columns["data"] = _data(transition.context)
+    if transition.child:
+        columns[ACTIVE_CHILD_FIELD] = _start_child(run, transition.child).pk
+        if ACTIVE_CHILD_FIELD in columns.get("data", {}):
+            columns["data"][ACTIVE_CHILD_FIELD] = columns[ACTIVE_CHILD_FIELD]
+    return columns
+
+
+def _move_in_memory(run: WorkflowRun, columns: Mapping[str, Any]) -> None:
     for name, value in columns.items():
         setattr(run, name, value)
     run._state.fields_cache.pop("suspension", None)
@@ -190,21 +223,20 @@ def _start_child(parent: WorkflowRun, child: ChildStart) -> WorkflowRun:
     return create(definition, context, parent_run=parent, owner_id=parent.owner_id)
 
 
-def _suspend(
+def _wait(
     run: WorkflowRun, transition: Transition, now: datetime, led_from: datetime, visit: Mapping[str, Any]
-) -> None:
+) -> Suspension | None:
     wait = transition.suspension
     if wait is None:
-        return
-    for_event = wait.kind is WaitKind.EVENT
-    row = Suspension.objects.using(run._state.db).create(
+        return None
+    return Suspension(
         run=run,
         kind=wait.kind,
         name=wait.name,
         correlation=wait.correlation,
         due_at=wait.due_at,
         # What occurred while the step that led here was running is not lost.
-        since=(wait.since or led_from - waits.OVERLAP) if for_event else None,
+        since=(wait.since or led_from - waits.OVERLAP) if wait.kind is WaitKind.EVENT else None,
         then=wait.then,
         on_timeout=wait.on_timeout,
         resumes_body=wait.resumes_body,
@@ -212,15 +244,26 @@ def _suspend(
         visit=dict(visit),
         created_at=wait.created_at or now,
     )
-    if for_event:
-        waits.look_back(run, row)
 
 
-def _tell_family(run: WorkflowRun, transition: Transition) -> None:
+def _look_back(run: WorkflowRun, wait: Suspension) -> None:
+    if wait.kind == WaitKind.EVENT:
+        waits.look_back(run, wait)
+    # The row is locked by now, so a signal that is not seen here comes, with its delivery, after us.
+    elif wait.kind == WaitKind.SIGNAL and inbox.holds(run, wait.name):
+        dispatch.delivery(run.pk)
+
+
+def _letters(run: WorkflowRun, transition: Transition, now: datetime) -> list[Signal]:
+    """Return what the run's move tells its child and its parent."""
+    letters = []
     if transition.gives_up_child and run.active_subworkflow_run_id:
-        inbox.post(run.active_subworkflow_run_id, SignalKind.CANCEL, payload={"reason": _orphaned(run)})
+        reason = {"reason": _orphaned(run)}
+        letters.append(inbox.letter(run.active_subworkflow_run_id, SignalKind.CANCEL, now, payload=reason))
     if transition.status in FINAL and run.parent_run_id:
-        inbox.post(run.parent_run_id, SignalKind.CHILD, name=str(run.pk), payload=_result(run))
+        result = _result(run)
+        letters.append(inbox.letter(run.parent_run_id, SignalKind.CHILD, now, name=str(run.pk), payload=result))
+    return letters
 
 
 def _orphaned(run: WorkflowRun) -> str:
@@ -239,17 +282,8 @@ def _result(run: WorkflowRun) -> dict[str, Any]:
     }
 
 
-def _announce(run: WorkflowRun, transition: Transition, now: datetime) -> None:
-    if transition.status is RUNNING:
+def _announce(run: WorkflowRun, wait: Suspension | None, now: datetime) -> None:
+    if run.status == RUNNING:
         dispatch.step(run)
-    elif transition.suspension:
-        _announce_wait(run, transition.suspension, now)
-
-
-def _announce_wait(run: WorkflowRun, wait: Wait, now: datetime) -> None:
-    if wait.due_at:
+    elif wait is not None and wait.due_at:
         dispatch.timer(run, wait.due_at - now)
-    # A signal may be there before the run waits for it. The row is locked by now, so one that is not
-    # seen here comes, with its delivery, after us.
-    if wait.kind is WaitKind.SIGNAL and inbox.holds(run, wait.name):
-        dispatch.delivery(run.pk)

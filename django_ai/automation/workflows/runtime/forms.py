@@ -110,7 +110,7 @@ def _claim(run_id: int, action: str) -> Claim:
         before = {name: getattr(run, name) for name in ("attempt", "visit_started_at", "failures")}
         columns = {
             "attempt": run.attempt + 1,
-            "lease_until": watch.now() + commit.lease(),
+            "lease_until": watch.now() + rows.lease(),
             "visit_started_at": run.visit_started_at or watch.now(),
         }
         unchanged = _fenced(run).filter(lease_until=run.lease_until)

@@ -15,7 +15,7 @@ from ... import clock
 from ...conf import settings
 from .. import logs
 from ..models import WorkflowRun
-from . import commit, rows
+from . import rows
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def renew(fence: Fence) -> None:
         claimed = WorkflowRun.objects.using(rows.alias()).filter(
             pk=run_id, sequence=sequence, attempt=attempt, lease_until__isnull=False
         )
-        claimed.update(lease_until=clock.now() + commit.lease())
+        claimed.update(lease_until=clock.now() + rows.lease())
     except DatabaseError:  # the database may be away for a moment; the next beat tries again
         logger.warning("Could not renew the lease of run #%s.", run_id, exc_info=True, extra=logs.fields(run_id=run_id))
 

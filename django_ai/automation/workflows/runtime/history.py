@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Model
+
 from ...conf import settings
 from ..machine.changes import Changes, between
 from ..machine.commands import CLOCKS, WaitKind
-from ..machine.state import Transition
+from ..machine.state import StepRecord, Transition
 from ..machine.statuses import CANCELLED
 from ..models import PastWait, Signal, StepExecution, Suspension, WaitOutcome, WorkflowRun
 from . import rows
@@ -55,12 +57,18 @@ class Left:
         }
 
 
-def record_step(run: WorkflowRun, left: Left, transition: Transition, now: datetime) -> None:
-    """Write down the visit of a step that has ended, if the transition ends one."""
-    record = transition.record
-    if record is None:
-        return
-    StepExecution.objects.using(run._state.db).create(
+def rows_of(
+    run: WorkflowRun, left: Left, transition: Transition, message: Signal | None, now: datetime
+) -> Iterator[Model]:
+    """Yield what is to be kept of the move: the step's visit that has ended, and the wait."""
+    if left.wait is not None and left.wait.kind != WaitKind.RETRY:  # a back-off is part of its step's visit
+        yield _past_wait(run, left, _outcome(left.wait, left, transition, message), now)
+    if transition.record is not None:
+        yield _visit(run, left, transition.record, now)
+
+
+def _visit(run: WorkflowRun, left: Left, record: StepRecord, now: datetime) -> StepExecution:
+    return StepExecution(
         run=run,
         sequence=left.sequence,
         step_name=record.step,
@@ -74,20 +82,17 @@ def record_step(run: WorkflowRun, left: Left, transition: Transition, now: datet
     )
 
 
-def record_wait(run: WorkflowRun, left: Left, transition: Transition, message: Signal | None, now: datetime) -> None:
-    """Write down the wait that has ended, if there was one; a back-off is part of its step's visit."""
-    wait = left.wait
-    if wait is None or wait.kind == WaitKind.RETRY:
-        return
-    PastWait.objects.using(run._state.db).create(
+def _past_wait(run: WorkflowRun, left: Left, outcome: WaitOutcome, now: datetime) -> PastWait:
+    assert left.wait is not None
+    return PastWait(
         run=run,
         sequence=left.sequence,
         step_name=left.step,
-        kind=wait.kind,
-        name=wait.name,
-        outcome=_outcome(wait, left, transition, message),
-        visit=wait.visit,
-        started_at=wait.created_at,
+        kind=left.wait.kind,
+        name=left.wait.name,
+        outcome=outcome,
+        visit=left.wait.visit,
+        started_at=left.wait.created_at,
         ended_at=now,
     )
 

@@ -22,17 +22,11 @@ from .rows import Move
 logger = logging.getLogger(__name__)
 
 
-def post(
-    run_id: int,
-    kind: SignalKind,
-    *,
-    name: str = "",
-    payload: Mapping[str, Any] | None = None,
-    sequence: int | None = None,
-) -> None:
-    """Put a message into a run's inbox, in the caller's transaction."""
-    message = Signal(run_id=run_id, kind=kind, name=name, payload=dict(payload or {}), sequence=sequence)
-    post_many([message])
+def letter(
+    run_id: int, kind: SignalKind, now: datetime, *, name: str = "", payload: Mapping[str, Any] | None = None
+) -> Signal:
+    """Return a message to a run, to be stored by the caller."""
+    return Signal(run_id=run_id, kind=kind, name=name, payload=dict(payload or {}), created_at=now, dispatched_at=now)
 
 
 def post_many(messages: Iterable[Signal]) -> None:
@@ -76,10 +70,9 @@ def _comes_too_late(run: WorkflowRun, message: Signal) -> bool:
     return message.kind == SignalKind.CHILD or message.sequence not in (None, run.sequence)
 
 
-def accept(message: Signal, sequence: int, changes: Mapping[str, Any]) -> None:
-    """Mark a message as delivered at this number of the run's moves, with what it changed in the context."""
-    message.state, message.sequence, message.changes = SignalState.DELIVERED, sequence, dict(changes)
-    message.save(update_fields=["state", "sequence", "changes"])
+def marks_of(sequence: int, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what marks a message as delivered at this number of the run's moves, and what it changed."""
+    return {"state": SignalState.DELIVERED.value, "sequence": sequence, "changes": dict(changes)}
 
 
 def holds(run: WorkflowRun, name: str) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connections, router, transaction
 from pydantic import BaseModel
 
 from ... import clock
+from ...conf import settings
 from ..authoring.registry import registry
 from ..exceptions import ContextInvalid
 from ..machine import context as contexts
@@ -71,6 +72,11 @@ def lock_options(*, skip_locked: bool = False) -> dict[str, Any]:
     if features.has_select_for_update_of:
         options["of"] = ("self",)
     return options
+
+
+def lease() -> timedelta:
+    """Return for how long a claim holds without a heartbeat."""
+    return timedelta(seconds=settings.LEASE_SECONDS)
 
 
 def stopwatch(run: Any) -> clock.Stopwatch:

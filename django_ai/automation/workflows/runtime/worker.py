@@ -6,24 +6,21 @@ import logging
 import random
 import traceback
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
-
-from django.db.models import F, Q
 
 from ... import clock
 from ...conf import settings
 from .. import logs
 from ..exceptions import StaleClaim, WorkerLost, describe, storable
 from ..machine.decide import decide
-from ..machine.definition import Retry, StepDefinition, WorkflowDefinition
+from ..machine.definition import Retry, WorkflowDefinition
 from ..machine.happenings import Due, Happening, Raised, Returned
 from ..machine.state import Failure, RunState, Transition
 from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
-from . import call, code, commit, dispatch, heartbeat, inbox, notices, rows
+from . import call, code, commit, dispatch, heartbeat, inbox, notices, rows, vendors
 
 logger = logging.getLogger(__name__)
 
@@ -119,18 +116,8 @@ def due(run: WorkflowRun, now: datetime, sequence: int | None = None) -> rows.Mo
 
 def take(run_id: int, sequence: int, attempt: int) -> Claim | None:
     """Claim a run at this fence: nobody else owns it, or the owner's lease has run out."""
-    runs = WorkflowRun.objects.using(rows.alias()).filter(pk=run_id)
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=clock.now())
-    first = {"visit_started_at": clock.now()} if not attempt else {}
-    claimed = runs.filter(free, status=RUNNING, sequence=sequence, attempt=attempt).update(
-        attempt=F("attempt") + 1, lease_until=clock.now() + commit.lease(), **first
-    )
-    if not claimed:
-        return None
-    run = runs.annotate(db_now=clock.now()).get()
-    if (run.sequence, run.attempt) != (sequence, attempt + 1):
-        return None
-    return Claim(run, rows.stopwatch(run))
+    run = vendors.way().claim(run_id, sequence, attempt)
+    return Claim(run, rows.stopwatch(run)) if run else None
 
 
 def go_on(claim: Claim, budget: Budget) -> None:
@@ -168,14 +155,13 @@ def _attempt(claim: Claim, budget: Budget) -> bool:
     definition, step = code.of(run)
     _check_attempts(run, definition.retry_of(step))
     context = code.context_of(run, definition)
-    with _transaction(step):
-        value = call.call(definition, step, run, context)
+    if step.atomic:
         with rows.transaction_of_runs():
+            value = call.call(definition, step, run, context)
             return _settle(claim, definition, Returned(value, context), budget)
-
-
-def _transaction(step: StepDefinition) -> AbstractContextManager[None]:
-    return rows.transaction_of_runs() if step.atomic else nullcontext()
+    value = call.call(definition, step, run, context)
+    with rows.transaction_of_runs():
+        return _settle(claim, definition, Returned(value, context), budget)
 
 
 def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
@@ -191,7 +177,7 @@ def _settle(claim: Claim, definition: WorkflowDefinition | None, happening: Happ
     state = _with_lost_attempts(rows.snapshot(run, definition), claim.watch.now())
     transition = decide(definition, state, happening, claim.watch.now())
     stays = budget.stays(run, transition)
-    commit.commit(run, transition, claim.watch.now(), claim=stays)
+    commit.commit(run, transition, claim.watch.now(), claim=stays, ends=True)
     return stays
 
 

@@ -1,0 +1,42 @@
+"""How every database claims and moves a run, in several statements: the definition of what that does."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from django.db.models import F, Model, Q, QuerySet
+
+from ... import clock
+from ..machine.statuses import RUNNING
+from ..models import Signal, Suspension, WorkflowRun
+from . import rows
+from .writes import Writes
+
+
+def claim(run_id: int, sequence: int, attempt: int) -> WorkflowRun | None:
+    """Give the caller the lease of a run at this fence and return it, or None where it is not to be had."""
+    runs = WorkflowRun.objects.using(rows.alias()).filter(pk=run_id)
+    free = Q(lease_until__isnull=True) | Q(lease_until__lt=clock.now())
+    first = {} if attempt else {"visit_started_at": clock.now()}
+    claimed = runs.filter(free, status=RUNNING, sequence=sequence, attempt=attempt).update(
+        attempt=F("attempt") + 1, lease_until=clock.now() + rows.lease(), **first
+    )
+    if not claimed:
+        return None
+    run = runs.annotate(db_now=clock.now()).get()
+    return run if (run.sequence, run.attempt) == (sequence, attempt + 1) else None
+
+
+def write(writes: Writes, *, ends: bool) -> bool:
+    """Write a move in the caller's transaction; say whether the run was still there."""
+    run = WorkflowRun.objects.using(writes.database).filter(pk=writes.run.pk)
+    if not run.filter(**writes.fence).update(**writes.columns):
+        return False
+    if writes.ends_wait:
+        Suspension.objects.using(writes.database).filter(pk=writes.run.pk).delete()
+    for model, group in groupby(writes.rows, key=type):
+        new: QuerySet[Model] = QuerySet(model, using=writes.database)
+        new.bulk_create(list(group))
+    if writes.message:
+        Signal.objects.using(writes.database).filter(pk=writes.message.pk).update(**writes.marks)
+    return True

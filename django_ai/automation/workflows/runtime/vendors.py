@@ -1,0 +1,28 @@
+"""Which way of claiming and moving a run each database takes."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+from django.db import connections
+
+from ..models import WorkflowRun
+from . import portable, postgresql, rows
+from .writes import Writes
+
+
+class Way(Protocol):
+    """What a module has that knows how to write to a database; ``portable`` says what each does."""
+
+    def claim(self, run_id: int, sequence: int, attempt: int) -> WorkflowRun | None: ...
+
+    def write(self, writes: Writes, *, ends: bool) -> bool: ...
+
+
+# By Django's name of the database's vendor; all others take the portable way.
+WAYS: dict[str, Way] = {"postgresql": cast(Way, postgresql)}
+
+
+def way() -> Way:
+    """Return how the database of the runs is written to."""
+    return WAYS.get(connections[rows.alias()].vendor, cast(Way, portable))

@@ -1,0 +1,40 @@
+"""All that one move of a run writes, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Model
+
+from ..models import Signal, WorkflowRun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writes:
+    """What the commit has a database write: all of it, or nothing where the run is no longer there.
+
+    Attributes:
+        run: the run, in memory already where the move takes it.
+        fence: the columns that say where it was.
+        columns: those of its columns that change.
+        ends_wait: whether its Suspension is over. A new one may be among the rows.
+        rows: new rows of other tables: history, a wait, messages to other runs.
+        message: the message of its inbox that made the move, if one did.
+        marks: what is written to that message.
+    """
+
+    run: WorkflowRun
+    fence: Mapping[str, Any]
+    columns: Mapping[str, Any]
+    ends_wait: bool = False
+    rows: Sequence[Model] = ()
+    message: Signal | None = None
+    marks: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def database(self) -> str:
+        """The alias of the database that has the run."""
+        database: str = self.run._state.db or ""
+        return database
