@@ -15,7 +15,7 @@ class WorkflowsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, schedule  # noqa: F401
+        from . import checks, receivers, schedule  # noqa: F401
         from .http import checks as form_checks  # noqa: F401
         from .monitoring import listening
         from .runtime import triggers

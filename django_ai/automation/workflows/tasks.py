@@ -26,7 +26,7 @@ def deliver(run_id: int) -> None:
     worker.deliver(run_id)
 
 
-@shared_task(base=DatabaseTask, name="django_ai.workflows.tick", ignore_result=True)
+@shared_task(base=DatabaseTask, name=dispatch.TICK, ignore_result=True)
 def tick() -> None:
     """Do one pass of the scheduler."""
     scheduler.tick()

@@ -16,3 +16,4 @@ DATABASES["default"]["CONN_MAX_AGE"] = 600  # noqa: F405
 if POOL := int(os.environ.get("SHOP_POOL", "0")):
     DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": POOL}  # noqa: F405
+INSTALLED_APPS = [*INSTALLED_APPS, "marathon"]  # noqa: F405

@@ -15,6 +15,7 @@ from celery.worker import WorkController, state
 
 from ...conf import settings
 from ..authoring.registry import registry
+from ..runtime import stopping
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class Worker(threading.Thread):
     def ask_to_stop(self) -> None:
         """Take no more messages; the thread ends when the steps that run now have ended."""
         self._stopping.set()
+        stopping.announce()
         state.should_stop = 0  # type: ignore[assignment]
 
     def _work(self) -> None:

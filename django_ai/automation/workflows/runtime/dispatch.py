@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from ...broker import send_after_commit
+from ...broker import publish, send_after_commit
 from ...conf import settings
 from ..models import WorkflowRun
 from . import rows
 
+TICK = "django_ai.workflows.tick"
 EXECUTE = "django_ai.workflows.execute"
 WAKE = "django_ai.workflows.wake"
 DELIVER = "django_ai.workflows.deliver"
+
+# A tick that waited this long has been overtaken by others.
+TICK_EXPIRES_SECONDS = 10
 
 
 def step(run: WorkflowRun) -> None:
@@ -30,6 +34,11 @@ def timer(run: WorkflowRun, delay: timedelta) -> None:
 def delivery(run_id: int, queue: str | None = None) -> None:
     """Ask a worker to hand the run what lies in its inbox."""
     _after_commit(DELIVER, (run_id,), queue or settings.QUEUE)
+
+
+def tick() -> None:
+    """Ask for a pass of the scheduler, at once; beat asks for the others."""
+    publish(TICK, queue=settings.QUEUE, expires=TICK_EXPIRES_SECONDS)
 
 
 def queue_of(run: WorkflowRun) -> str | None:

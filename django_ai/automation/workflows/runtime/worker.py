@@ -20,7 +20,7 @@ from ..machine.happenings import Due, Happening, Raised, Returned
 from ..machine.state import Failure, RunState, Transition
 from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
-from . import call, code, commit, dispatch, heartbeat, inbox, notices, rows, vendors
+from . import call, code, commit, dispatch, heartbeat, inbox, notices, rows, stopping, vendors
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ class Budget:
     def stays(self, run: WorkflowRun, transition: Transition) -> bool:
         """Say whether this task runs the next step too: there is one, for this queue, in time."""
         if transition.status is not RUNNING or self.steps <= 0 or monotonic() >= self.until:
+            return False
+        if stopping.announced():
             return False
         at = WorkflowRun(name=run.name, version=run.version, current_step=transition.step)
         return dispatch.queue_of(at) == self.queue
@@ -125,8 +127,13 @@ def go_on(claim: Claim, budget: Budget) -> None:
     staying = True
     while staying:
         budget.steps -= 1
-        with heartbeat.keeping(claim.run), notices.attempt(claim):
-            staying = _visit(claim, budget)
+        fence = (claim.run.sequence, claim.run.attempt)
+        try:
+            with heartbeat.keeping(claim.run), notices.attempt(claim):
+                staying = _visit(claim, budget)
+        except BaseException as error:  # the worker is made to end, or the step ends it
+            stopping.give_back(claim.run, {fence, (claim.run.sequence, claim.run.attempt)}, error)
+            raise
 
 
 def _visit(claim: Claim, budget: Budget) -> bool:

@@ -1,0 +1,27 @@
+"""What Celery tells its workers: that they start, and that they shall stop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import signals
+
+from .runtime import dispatch, stopping
+
+
+@signals.worker_init.connect(weak=False)
+def start(**_: Any) -> None:
+    """Begin anew: an earlier worker of this process may have been told to stop."""
+    stopping.withdraw()
+
+
+@signals.worker_ready.connect(weak=False)
+def look_around(**_: Any) -> None:
+    """Look at once for what workers left behind that are gone."""
+    dispatch.tick()
+
+
+@signals.worker_shutting_down.connect(weak=False)
+def stop(**_: Any) -> None:
+    """Tell the tasks of this worker, in its pool's processes too."""
+    stopping.announce()

@@ -1,0 +1,68 @@
+"""A worker that is told to stop: its tasks stay with their runs no longer and give back what they hold."""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import signal
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.db import DatabaseError, connections
+from django.db.models import F
+
+from ... import clock
+from ..models import WorkflowRun
+from . import rows
+
+logger = logging.getLogger(__name__)
+
+# Only the main process of a worker learns that it shall stop. Its pool's processes, forked later than
+# this is made, share the byte by which it tells them.
+_told = mmap.mmap(-1, 1)
+
+# Celery's pool ends a child by an exception of this code; a step may raise SystemExit by itself.
+_ENDED_BY_POOL = {-(256 - number) for number in (signal.SIGTERM, getattr(signal, "SIGQUIT", signal.SIGTERM))}
+
+# A lease that ends at this very moment has not run out yet.
+_PAST = timedelta(milliseconds=1)
+
+
+def announce() -> None:
+    """Let no task of this worker stay with its run for another step."""
+    _told[0] = 1
+
+
+def withdraw() -> None:
+    """Let tasks stay again: a worker starts."""
+    _told[0] = 0
+
+
+def announced() -> bool:
+    """Say whether this worker shall stop."""
+    return _told[0] != 0
+
+
+def give_back(run: WorkflowRun, fences: Iterable[tuple[int, int]], error: BaseException) -> None:
+    """End the lease of a claim whose step was broken off, so that the next tick gives it to another worker.
+
+    The attempt does not count where the pool broke it off. Call it when the exception has left the
+    step and its transaction.
+
+    Args:
+        run: the run that was claimed.
+        fences: each (sequence, attempt) at which the claim may stand.
+        error: what broke the step off.
+    """
+    counts = not (isinstance(error, SystemExit) and error.code in _ENDED_BY_POOL)
+    try:
+        connection = connections[rows.alias()]
+        if not connection.in_atomic_block:
+            connection.close()  # the exception may have come in the middle of a query
+        for sequence, attempt in fences:
+            held = WorkflowRun.objects.using(rows.alias()).filter(
+                pk=run.pk, sequence=sequence, attempt=attempt, lease_until__isnull=False
+            )
+            held.update(lease_until=clock.now() - _PAST, attempt=F("attempt") - (0 if counts else 1))
+    except DatabaseError:  # then the lease runs out by itself
+        logger.warning("Could not give back run #%s.", run.pk, exc_info=True)

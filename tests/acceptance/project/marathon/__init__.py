@@ -1,0 +1,1 @@
+"""An app with a run that never ends by itself."""
