@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.core import checks as django_checks
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -16,11 +15,11 @@ class EventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from .. import broker, conf
+        from .. import broker, conf, documentation
         from . import checks, receivers, schedule
 
         for check in (conf.check_settings, broker.check_celery, checks.check_definitions, checks.check_subscriptions):
-            django_checks.register(check)
+            documentation.register_check(check)
         receivers.connect()
         autodiscover_modules("event_handlers")
         schedule.install()

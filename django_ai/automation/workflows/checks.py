@@ -7,12 +7,13 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.apps import AppConfig, apps
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.db import connections
 
 from ..broker import check_celery
 from ..conf import check_settings
+from ..documentation import register_check
 from .authoring.graph import Edge, EdgeKind, Graph
 from .authoring.reading import read_graph
 from .authoring.registry import registry
@@ -101,4 +102,4 @@ _SQLITE_HINT = (
 )
 
 for check in (check_settings, check_celery, check_workflows, check_sqlite):
-    register(check)
+    register_check(check)

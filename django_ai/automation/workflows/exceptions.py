@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..documentation import error_link
+
 
 class WorkflowError(Exception):
     """A workflow could not do what was asked of it."""
@@ -14,6 +16,9 @@ class WorkflowError(Exception):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or type(self).__doc__ or "")
+        known = next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
+        # Below the traceback, and not in the text that is kept with a run.
+        self.add_note(f"More: {error_link(known)}")
 
 
 class DeclarationError(WorkflowError):

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.core import checks as django_checks
 from django.db.backends.sqlite3.base import DatabaseWrapper
 
-from django_ai.automation import broker, conf
+from django_ai.automation import broker, conf, documentation
 from django_ai.automation.workflows import checks
 from django_ai.automation.workflows.core import complete, engine, goto, run_subflow, sleep, step, wait, workflow
 from django_ai.automation.workflows.exceptions import NoStartStep
@@ -33,7 +33,8 @@ def line_of(text):
     "check", [conf.check_settings, broker.check_celery, checks.check_workflows, checks.check_sqlite]
 )
 def test_each_check_is_registered_once(check):
-    assert [registered for registered in django_checks.registry.registry.get_checks() if registered == check] == [check]
+    registered = django_checks.registry.registry.get_checks()
+    assert [item for item in registered if inspect.unwrap(item) is check] == [documentation.explained(check)]
 
 
 def test_a_sound_workflow_is_fine():

@@ -8,22 +8,21 @@ from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags
 from django.core.checks import Warning as CheckWarning
 
+from ...documentation import register_check
 from ..authoring.actions import OFFERED, Action, declared_actions
 from ..exceptions import DeclarationError
 from ..machine.definition import StepDefinition, WorkflowDefinition
 from ..permissions import HOOK
 
 
-@register()
 def check_actions(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Report actions that share a name, and those whose form does not fit their step."""
     return [*_duplicates(), *_misfits()]
 
 
-@register(Tags.security, deploy=True)
 def check_open_forms(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Warn of forms that anybody on the internet may post."""
     if hasattr(settings, "STATEZERO_VIEW_ACCESS_CLASS"):
@@ -78,3 +77,7 @@ def _misfit(action: Action, step: StepDefinition) -> str | None:
     }
     missing = sorted(needed - set(serializer.fields) - OFFERED)
     return f"its serializer lacks {', '.join(missing)}, which the step needs." if missing else None
+
+
+register_check(check_actions)
+register_check(check_open_forms, Tags.security, deploy=True)
