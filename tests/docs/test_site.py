@@ -6,18 +6,16 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
-
-sphinx = pytest.importorskip("sphinx")
-pytest.importorskip("furo")
-
-from sphinx.util.inventory import InventoryFile
+from django.dispatch import Signal
 
 from django_ai.automation import documentation
 from tests.docs.pages import DOCS, ROOT
+
+inventories = pytest.importorskip("sphinx.util.inventory")
+pytest.importorskip("furo")
 
 # What users import. Of modules with __all__ those names, else what is defined there.
 PUBLIC = (
@@ -26,6 +24,7 @@ PUBLIC = (
     "django_ai.automation.workflows.metadata",
     "django_ai.automation.workflows.models",
     "django_ai.automation.workflows.permissions",
+    "django_ai.automation.workflows.signals",
     "django_ai.automation.workflows.statezero_action",
     "django_ai.automation.events",
     "django_ai.automation.events.models",
@@ -38,8 +37,9 @@ INTERNAL = {
     "django_ai.automation.events.signals": {"send_after_commit"},
     "django_ai.automation.workflows.exceptions": {"describe", "pydantic_reasons", "storable"},
     "django_ai.automation.workflows.metadata": {"jsonable"},
-    "django_ai.automation.workflows.models": {"ExactCharField", "SignalKind", "SignalState"},
+    "django_ai.automation.workflows.models": {"ExactCharField", "SignalKind", "SignalState", "WaitOutcome"},
     "django_ai.automation.workflows.permissions": {"is_owner", "is_staff"},
+    "django_ai.automation.workflows.signals": {"Signals"},
 }
 
 
@@ -55,7 +55,8 @@ def _names_of(module):
     return {
         name
         for name, value in vars(module).items()
-        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+        if not name.startswith("_")
+        and (isinstance(value, Signal) or getattr(value, "__module__", None) == module.__name__)
     }
 
 
@@ -72,7 +73,7 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="session")
 def inventory(site):
     """The names that the site documents."""
-    found = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="")
+    found = inventories.InventoryFile.loads((site / "objects.inv").read_bytes(), uri="")
     return {name for kind in found.data if kind.startswith("py:") for name in found.data[kind]}
 
 
@@ -103,7 +104,7 @@ def dead_links(pages):
             address, anchor = urldefrag(link)
             if re.match(r"[a-z]+:|//", address):
                 continue
-            target = Path(*(path.parent / unquote(address)).resolve().parts) if address else path
+            target = (path.parent / unquote(address.partition("?")[0])).resolve() if address else path
             known = pages.get(target)
             if not target.exists() or (anchor and known is not None and unquote(anchor) not in known.ids):
                 yield f"{path.name}: {link}"
