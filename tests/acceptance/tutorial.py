@@ -11,7 +11,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial.md"
 
 _TOKENS = re.compile(
     r"""
-    ^(?P<indent>[ ]*)```\{code-block\}\ \S+\n\s*:caption:\ `(?P<file>[^`]+)`(?:\ \(add\ at\ the\ (?P<where>top|end)\))?\n
+    ^```\{code-block\}\ \S+\n
+        :caption:\ `(?P<file>[^`]+)`(?:\ \(add\ at\ the\ (?P<where>top|end)\))?\n
         \n?(?P<text>.*?)^[ ]*```$
     | ^[ ]*```console\n(?P<console>.*?)^[ ]*```$
     | <(?P<url>http://[^>]+)>
