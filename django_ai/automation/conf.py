@@ -109,6 +109,30 @@ class Settings:
     EVENT_RECONCILE_SECONDS = Setting[float](
         3_600, int, float, minimum=0, doc="How often rows that sent no signals are brought in line; 0 is never."
     )
+    PULSE_SECONDS = Setting[float](
+        10,
+        int,
+        float,
+        minimum=1,
+        doc="How often beat, the scheduler and the workers of each queue give a sign of life.",
+    )
+    SILENT_AFTER_SECONDS = Setting[float](
+        60, int, float, minimum=1, doc="A part without a sign of life for this long is taken for dead."
+    )
+    LATE_AFTER_SECONDS = Setting[float](
+        30, int, float, minimum=0, doc="Health warns when messages, timers or events are later than this."
+    )
+    STUCK_AFTER_SECONDS = Setting[float](
+        300, int, float, minimum=1, doc="A run that nobody moved for this long, though it could, is stuck."
+    )
+    MONITORING_TOKEN = Setting[str | None](
+        None, str, type(None), doc="Who sends this bearer token sees the details of health, and the metrics."
+    )
+    MONITORING_PUBLIC = Setting[bool](
+        False,  # noqa: FBT003 - the default of a setting
+        bool,
+        doc="Whether everybody sees the details of health, and the metrics.",
+    )
 
 
 settings = Settings()

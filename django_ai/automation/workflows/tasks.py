@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from celery import shared_task
 
 from ..taking import DatabaseTask
-from .runtime import dispatch, scheduler, worker
+from .runtime import dispatch, pulses, scheduler, worker
 
 
 @shared_task(base=DatabaseTask, name=dispatch.EXECUTE, ignore_result=True)
@@ -30,3 +32,10 @@ def deliver(run_id: int) -> None:
 def tick() -> None:
     """Do one pass of the scheduler."""
     scheduler.tick()
+    pulses.after_tick()
+
+
+@shared_task(base=DatabaseTask, name=dispatch.PULSE, ignore_result=True)
+def pulse(queue: str, sent_at: str) -> None:
+    """Answer that a worker takes messages from this queue."""
+    pulses.answer(queue, datetime.fromisoformat(sent_at))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+
+from celery import current_app
 
 from ...broker import publish, send_after_commit
 from ...conf import settings
+from ..authoring.registry import registry
 from ..models import WorkflowRun
 from . import rows
 
@@ -14,6 +17,7 @@ TICK = "django_ai.workflows.tick"
 EXECUTE = "django_ai.workflows.execute"
 WAKE = "django_ai.workflows.wake"
 DELIVER = "django_ai.workflows.deliver"
+PULSE = "django_ai.workflows.pulse"
 
 # A tick that waited this long has been overtaken by others.
 TICK_EXPIRES_SECONDS = 10
@@ -39,6 +43,23 @@ def delivery(run_id: int, queue: str | None = None) -> None:
 def tick() -> None:
     """Ask for a pass of the scheduler, at once; beat asks for the others."""
     publish(TICK, queue=settings.QUEUE, expires=TICK_EXPIRES_SECONDS)
+
+
+def question(queue: str, moment: datetime, expires: float) -> None:
+    """Ask the workers of a queue for a sign of life; a question nobody took in ``expires`` seconds is dropped."""
+    _after_commit(PULSE, (queue, moment.isoformat()), queue, expires=expires)
+
+
+def queues() -> list[str]:
+    """Return the names of all queues that carry messages of runs."""
+    named = {settings.QUEUE, *(definition.queue for definition in registry)}
+    named |= {step.queue for definition in registry for step in definition.steps.values()}
+    return sorted({name or default_queue() for name in named})
+
+
+def default_queue() -> str:
+    """Return the name of the queue of those messages that name none."""
+    return settings.QUEUE or str(current_app.conf.task_default_queue)
 
 
 def queue_of(run: WorkflowRun) -> str | None:

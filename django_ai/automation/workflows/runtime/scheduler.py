@@ -87,7 +87,7 @@ def resend_deliveries(age: timedelta | None = None) -> int:
     with rows.transaction_of_runs():
         found = list(
             signals.select_for_update(**rows.lock_options(skip_locked=True))
-            .filter(_deliverable(), state=SignalState.PENDING, dispatched_at__lte=clock.now() - _age(age))
+            .filter(deliverable(), state=SignalState.PENDING, dispatched_at__lte=clock.now() - _age(age))
             .order_by("id")[: settings.BATCH_SIZE]
         )
         ids = [signal.pk for signal in found]
@@ -97,7 +97,8 @@ def resend_deliveries(age: timedelta | None = None) -> int:
     return len(found)
 
 
-def _deliverable() -> Q:
+def deliverable() -> Q:
+    """Return the condition under which a pending message can be delivered, or given up, right now."""
     awaited = Q(run__suspension__kind=F("kind"), run__suspension__name=F("name"))
     of_child = Q(kind=SignalKind.CHILD, run__suspension__kind=WaitKind.CHILD)
     given_up = Q(kind=SignalKind.CANCEL) & ~Q(run__status__in=FINAL)

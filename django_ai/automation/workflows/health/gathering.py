@@ -1,0 +1,70 @@
+"""Measures what health is judged by: a few small queries and one connection to the broker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from celery import current_app
+from django.db import DatabaseError, connections
+from django.db.models import QuerySet
+
+from ... import broker, clock
+from ...conf import settings
+from ...events.models import Event
+from ..machine.statuses import RUNNING
+from ..models import Pulse, Signal, SignalState, Suspension, WorkflowRun
+from ..runtime import dispatch, pulses, rows, scheduler
+from .facts import EXAMPLES, MOST, Backlog, Facts, Part
+
+
+def gather() -> Facts:
+    """Return the facts of this moment. Never raises."""
+    about = Facts(
+        broker=broker.fault(),
+        broker_address=broker.address(),
+        project=current_app.main or "project",
+        tick_queue=dispatch.default_queue(),
+    )
+    try:
+        return replace(about, **_of_database())
+    except DatabaseError as error:
+        # A broken connection must not be the next one's trouble as well.
+        connections[rows.alias()].close_if_unusable_or_obsolete()
+        return replace(about, database=f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+def _of_database() -> dict[str, Any]:
+    now = clock.read(rows.alias())
+    known = {pulse.name: Part(at=pulse.at, asked_at=pulse.asked_at, lag=pulse.lag) for pulse in _all(Pulse)}
+    waiting = _all(WorkflowRun).filter(status=RUNNING, lease_until__isnull=True)
+    undelivered = _all(Signal).filter(scheduler.deliverable(), state=SignalState.PENDING)
+    stuck = _all(WorkflowRun).neglected(timedelta(seconds=settings.STUCK_AFTER_SECONDS))
+    stuck_runs = tuple(stuck.order_by("id").values_list("pk", flat=True)[:EXAMPLES])
+    return {
+        "now": now,
+        "beat": known.get(pulses.BEAT, Part()),
+        "tick": known.get(pulses.TICK, Part()),
+        "queues": tuple((queue, known.get(pulses.QUEUE + queue, Part())) for queue in dispatch.queues()),
+        "steps": _backlog(waiting.order_by("pk"), "updated_at"),
+        "timers": _backlog(_all(Suspension).filter(due_at__lte=clock.now()).order_by("due_at"), "due_at"),
+        "messages": _backlog(undelivered.order_by("pk"), "created_at"),
+        "events": _backlog(_all(Event).due().order_by("next_due_at"), "next_due_at"),
+        "stuck": Backlog(count=_count(stuck)) if stuck_runs else Backlog(),
+        "stuck_runs": stuck_runs,
+    }
+
+
+def _backlog(found: QuerySet[Any], moment: str) -> Backlog:
+    # In the order of an index: sorting a large backlog would make it larger.
+    moments = list(found.values_list(moment, flat=True)[:MOST])
+    return Backlog(count=len(moments), since=min(moments, default=None))
+
+
+def _count(found: QuerySet[Any]) -> int:
+    return found.order_by().values("pk")[:MOST].count()
+
+
+def _all(model: Any) -> Any:
+    return model.objects.using(rows.alias())
