@@ -1,4 +1,4 @@
-"""What Celery tells its workers: that they start, and that they shall stop."""
+"""What Celery tells its workers, that they start and shall stop, and beat, that its ticks are sent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any
 
 from celery import signals
 
-from .runtime import dispatch, stopping
+from .runtime import dispatch, pulses, stopping
+
+_witness = pulses.BeatWitness()
 
 
 @signals.worker_init.connect(weak=False)
@@ -25,3 +27,9 @@ def look_around(**_: Any) -> None:
 def stop(**_: Any) -> None:
     """Tell the tasks of this worker, in its pool's processes too."""
     stopping.announce()
+
+
+@signals.beat_init.connect(weak=False)
+def watch_beat(**_: Any) -> None:
+    """Watch, in beat's process alone, that the broker takes its ticks."""
+    signals.after_task_publish.connect(_witness, sender=dispatch.TICK, weak=False)

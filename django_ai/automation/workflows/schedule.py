@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from celery import current_app
-from celery.signals import after_task_publish
 
 from ..conf import settings
-from .runtime import pulses
 
 ENTRY = "django_ai.workflows.tick"
 
-_witness = pulses.BeatWitness()
-
 
 def install() -> None:
-    """Add the scheduler's tick to the schedule of the current Celery app, and watch that it is sent."""
-    # Only beat sends it, so whoever sends it is beat.
-    after_task_publish.connect(_witness, sender=ENTRY, weak=False)
+    """Add the scheduler's tick to the schedule of the current Celery app."""
     current_app.conf.beat_schedule.setdefault(
         ENTRY,
         {
