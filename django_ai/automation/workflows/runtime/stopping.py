@@ -12,6 +12,7 @@ from django.db import DatabaseError, connections
 from django.db.models import F
 
 from ... import clock
+from .. import logs
 from ..models import WorkflowRun
 from . import rows
 
@@ -65,4 +66,4 @@ def give_back(run: WorkflowRun, fences: Iterable[tuple[int, int]], error: BaseEx
             )
             held.update(lease_until=clock.now() - _PAST, attempt=F("attempt") - (0 if counts else 1))
     except DatabaseError:  # then the lease runs out by itself
-        logger.warning("Could not give back run #%s.", run.pk, exc_info=True)
+        logger.warning("Could not give back run #%s.", run.pk, exc_info=True, extra=logs.about(run))
