@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from celery import current_app
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 from django.db.models import QuerySet
 
 from ... import broker, clock
@@ -29,7 +29,7 @@ def gather() -> Facts:
     )
     try:
         return replace(about, **_of_database())
-    except DatabaseError as error:
+    except Error as error:
         # A broken connection must not be the next one's trouble as well.
         connections[rows.alias()].close_if_unusable_or_obsolete()
         return replace(about, database=f"{type(error).__name__}: {error}".splitlines()[0])

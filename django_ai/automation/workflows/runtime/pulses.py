@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from time import monotonic, sleep
 from typing import Any
 
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
@@ -116,7 +116,7 @@ def testify() -> None:
     """Write down that beat lives, if the database is there to take it."""
     try:
         stamp(BEAT)
-    except DatabaseError:
+    except Error:
         logger.warning("Could not write down that beat ticks.", exc_info=True)
     finally:
         connections.close_all()
