@@ -8,10 +8,12 @@ import json
 import shutil
 import subprocess
 import tomllib
+import unittest
 from collections.abc import Callable
 
 import yaml
 from django.template import engines
+from django.test import TestCase
 from sybil import Example
 from sybil.evaluators.python import PythonEvaluator
 
@@ -21,13 +23,19 @@ _run = PythonEvaluator()
 
 
 def python(example: Example) -> None:
-    """Run a block in its page's namespace, and the tests that it defines with their fixtures."""
+    """Run a block in its page's namespace, and the tests that it defines."""
     before = set(example.namespace)
     _run(example)
-    for name in [name for name in example.namespace if name.startswith("test_") and name not in before]:
-        test = example.namespace[name]
-        fixtures = inspect.signature(test).parameters
-        test(**{fixture: example.namespace["request"].getfixturevalue(fixture) for fixture in fixtures})
+    for name in [name for name in example.namespace if name not in before]:
+        thing = example.namespace[name]
+        if name.startswith("test_"):
+            fixtures = inspect.signature(thing).parameters
+            thing(**{fixture: example.namespace["request"].getfixturevalue(fixture) for fixture in fixtures})
+        elif inspect.isclass(thing) and issubclass(thing, TestCase) and thing is not TestCase:
+            result = unittest.TestResult()
+            unittest.defaultTestLoader.loadTestsFromTestCase(thing).run(result)
+            assert result.testsRun, f"{name} has no test"
+            assert result.wasSuccessful(), result
 
 
 def console(example: Example) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from sybil import Document
-from sybil.parsers.myst import CodeBlockParser
+from sybil.parsers.myst import CodeBlockParser, SkipParser
 
 from tests.docs.languages import EVALUATORS
 
@@ -20,7 +20,7 @@ PAGES = sorted(
     if "_build" not in path.parts and path != FOLLOWED
 )
 _FENCE = re.compile(r"^[ \t]*`{3,}(.*)$", re.MULTILINE)
-_PARSERS = [CodeBlockParser(language, evaluator) for language, evaluator in EVALUATORS.items()]
+_PARSERS = [SkipParser(), *(CodeBlockParser(language, evaluator) for language, evaluator in EVALUATORS.items())]
 
 
 def name_of(page: Path) -> str:
