@@ -93,6 +93,12 @@ class Settings:
     SECONDS_PER_TASK = Setting[float](
         10, int, float, minimum=0, doc="Seconds after which a task hands over to the next."
     )
+    RETENTION_DAYS = Setting[float | None](
+        None, int, float, type(None), minimum=0, doc="Days for which ended runs are kept; None is for ever."
+    )
+    RETENTION_ARCHIVE = Setting[str | None](
+        None, str, type(None), doc="Dotted path of a function that gets a list of runs before they are deleted."
+    )
     EVENT_ATTEMPTS = Setting[int](
         3, int, minimum=1, doc="How often a handler of an event is called until its failure is final."
     )

@@ -81,3 +81,10 @@ class Consultation(Appointment):
 
     class Meta:
         proxy = True
+
+
+class Receipt(models.Model):
+    """Keeps the run that wrote it."""
+
+    # The tables of this app, which has no migrations, are made before those of the runs.
+    run = models.ForeignKey("django_ai_workflows.WorkflowRun", on_delete=models.PROTECT, db_constraint=False)

@@ -131,6 +131,7 @@ class WorkflowRun(models.Model):
         indexes = [
             models.Index(fields=["status", "id"], name="workflow_run_status"),
             models.Index(fields=["name", "id"], name="workflow_run_name"),
+            models.Index(fields=["finished_at"], name="workflow_run_finished"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["triggered_by_event_id", "name"], name="workflow_run_once_per_event"),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from time import monotonic
 
 from celery import shared_task
 
 from ..taking import DatabaseTask
-from .runtime import dispatch, pulses, scheduler, worker
+from .runtime import dispatch, pulses, retention, scheduler, stopping, worker
+
+# For this long one cleanup keeps a worker busy; the next one goes on.
+CLEANUP_SECONDS = 60
 
 
 @shared_task(base=DatabaseTask, name=dispatch.EXECUTE, ignore_result=True)
@@ -39,3 +43,10 @@ def tick() -> None:
 def pulse(queue: str, sent_at: str) -> None:
     """Answer that a worker takes messages from this queue."""
     pulses.answer(queue, datetime.fromisoformat(sent_at))
+
+
+@shared_task(base=DatabaseTask, name="django_ai.workflows.cleanup", ignore_result=True)
+def cleanup() -> None:
+    """Delete what is no longer kept."""
+    until = monotonic() + CLEANUP_SECONDS
+    retention.cleanup(go_on=lambda: monotonic() < until and not stopping.announced())

@@ -24,6 +24,7 @@ def event_workflow(
     version: str = "1",
     default_retry: Retry | None = None,
     queue: str | None = None,
+    retention: timedelta | None = None,
 ) -> Callable[[WorkflowClass], WorkflowClass]:
     """Register a class as a workflow of which each occurrence of an event starts one run.
 
@@ -38,7 +39,7 @@ def event_workflow(
             default the event's correlation key.
         name: the workflow's name; by default made from the event and the class, so that several
             workflows may listen to one event.
-        version, default_retry, queue: as for ``@workflow``.
+        version, default_retry, queue, retention: as for ``@workflow``.
 
     The class may define ``create_context(cls, event=None)``, which makes the context of a run, and
     ``should_run_for_event(cls, event)``, which returns whether this occurrence starts one.
@@ -60,6 +61,7 @@ def event_workflow(
             version=version,
             retry=default_retry,
             queue=queue,
+            retention=retention,
             trigger=EventTrigger(event=event_name, offset=when, debounce=debounce, debounce_key=debounce_key),
         )
         return cls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -29,6 +30,7 @@ def workflow(
     version: str = "1",
     default_retry: Retry | None = None,
     queue: str | None = None,
+    retention: timedelta | None = None,
 ) -> Callable[[WorkflowClass], WorkflowClass]:
     """Register a class as a workflow.
 
@@ -39,6 +41,8 @@ def workflow(
             as long as that is registered. Then it goes on with the newest.
         default_retry: for the steps that have no ``retry`` of their own.
         queue: the Celery queue of its steps; by default ``DJANGO_AI["QUEUE"]``.
+        retention: for how long its runs are kept when they have ended; by default
+            ``DJANGO_AI["RETENTION_DAYS"]``. ``timedelta.max`` is for ever.
 
     Raises:
         DeclarationError: the class is declared wrongly.
@@ -46,7 +50,7 @@ def workflow(
     check_name(name, "@workflow")
 
     def decorate(cls: WorkflowClass) -> WorkflowClass:
-        declare(cls, name=name, version=version, retry=default_retry, queue=queue)
+        declare(cls, name=name, version=version, retry=default_retry, queue=queue, retention=retention)
         return cls
 
     return decorate
@@ -74,12 +78,16 @@ def declare(cls: type, *, name: str, **options: Any) -> WorkflowDefinition:
     return definition
 
 
-def _check_options(cls: object, name: str, *, version: object, retry: object, **_: object) -> None:
+def _check_options(
+    cls: object, name: str, *, version: object, retry: object, retention: object = None, **_: object
+) -> None:
     if not isinstance(cls, type):
         raise DeclarationError(f"@workflow({name!r}) decorates a class, not {cls!r}.")
     for what, text, longest in (("name", name, LONGEST_NAME), ("version", version, LONGEST_VERSION)):
         if not isinstance(text, str) or not 0 < len(text) <= longest:
             raise DeclarationError(f"{cls.__name__}: {what}={text!r} must be a text of 1 to {longest} characters.")
+    if retention is not None and not (isinstance(retention, timedelta) and retention > timedelta(0)):
+        raise DeclarationError(f"{cls.__name__}: retention={retention!r} must be a positive timedelta.")
     check_retry(retry, f"Workflow {name!r} ({cls.__name__}): default_retry=")
 
 

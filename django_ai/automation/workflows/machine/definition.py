@@ -131,6 +131,7 @@ class WorkflowDefinition:
     retry: Retry | None = None
     queue: str | None = None
     trigger: EventTrigger | None = None
+    retention: timedelta | None = None
 
     @property
     def start(self) -> StepDefinition:

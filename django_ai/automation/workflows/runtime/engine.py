@@ -220,6 +220,8 @@ def _move(reference: RunReference, happening: Happening) -> WorkflowRun:
         run, watch = rows.lock_existing(_id(reference))
         definition = rows.definition_of(run)
         transition = decide(definition, rows.snapshot(run, definition), happening, watch.now())
+        if isinstance(happening, Retried):
+            inbox.restore(run, watch.now())
         commit.commit(run, transition, watch.now())
     return run
 

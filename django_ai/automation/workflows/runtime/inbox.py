@@ -43,6 +43,13 @@ def post_many(messages: Iterable[Signal]) -> None:
         dispatch.delivery(run_id)
 
 
+def restore(run: WorkflowRun, now: datetime) -> None:
+    """Keep again for a locked run what was kept for it when it ended, for it goes on."""
+    # Of the messages that were missed these alone name no wait: they were kept for the next one.
+    kept = Signal.objects.using(rows.alias()).filter(run=run, kind=SignalKind.SIGNAL, sequence__isnull=True)
+    kept.filter(state=SignalState.MISSED).update(state=SignalState.PENDING, dispatched_at=now)
+
+
 def deliver(run: WorkflowRun, now: datetime) -> Move | None:
     """Return the move that the next fitting message of a locked run makes; its commit marks the message.
 

@@ -103,7 +103,9 @@ def deliverable() -> Q:
     of_child = Q(kind=SignalKind.CHILD, run__suspension__kind=WaitKind.CHILD)
     given_up = Q(kind=SignalKind.CANCEL) & ~Q(run__status__in=FINAL)
     overdue = Q(sequence__isnull=False) & ~Q(run__sequence=F("sequence"))
-    return awaited | of_child | given_up | overdue
+    # Kept for a wait that will not come any more; the delivery marks it missed.
+    too_late = Q(run__status__in=FINAL)
+    return awaited | of_child | given_up | overdue | too_late
 
 
 def _age(age: timedelta | None) -> timedelta:
