@@ -71,7 +71,7 @@ def visit(browser, live_server, owner, settings):
     settings.ROOT_URLCONF = "tests.browser.urls"
     contexts, complaints = [], []
 
-    def open_tab(run, **options):
+    def open_tab(run, query="", **options):
         client = Client()
         client.force_login(owner)
         context = browser.new_context(**{"viewport": {"width": 900, "height": 900}, **options})
@@ -81,7 +81,7 @@ def visit(browser, live_server, owner, settings):
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: "Content Security" in said.text and complaints.append(said.text))
-        page.goto(f"{live_server.url}/page/{run.pk}/")
+        page.goto(f"{live_server.url}/page/{run.pk}/{query}")
         return page
 
     yield open_tab

@@ -240,40 +240,6 @@ def test_the_keyboard_alone_is_enough(onboarding, visit):
     assert (onboarding.data["answers"]["pets"], onboarding.data["answers"]["amenities"]) == (True, ["wifi"])
 
 
-def test_a_projects_own_component_makes_the_field_it_is_named_for(owner, visit):
-    display = StepDisplayMetadata(
-        field_display_configs=[FieldDisplayConfig("stars", "Stars", filter_queryset={"most": 5})]
-    )
-
-    @workflow("rating")
-    class Rating:
-        class Context(BaseModel):
-            stars: int = 0
-
-        @statezero_action(name="rate")
-        @step(start=True, display=display)
-        def rate(self, stars: int):
-            self.context.stars = stars
-            return complete(display_title="Thank you")
-
-    run = engine.using(owner=owner).start(Rating)
-    page = visit(run)
-    page.add_init_script(
-        """customElements.whenDefined("workflow-run").then((element) =>
-             element.registerComponent("Stars", (field) => {
-               const input = document.createElement("input");
-               Object.assign(input, { id: field.id, type: "range", max: field.filter_queryset.most, value: 4 });
-               return input;
-             }))"""
-    )
-    page.reload()
-    expect(page.get_by_role("slider", name="Stars")).to_have_attribute("max", "5")
-    submit(page)
-    expect(title(page)).to_have_text("Thank you")
-    run.refresh_from_db()
-    assert run.data == {"stars": 4}
-
-
 def test_a_stranger_sees_nothing(onboarding, visit, browser, live_server):
     visit(onboarding)
     context = browser.new_context()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext
+
 from ..documentation import error_link
 
 
@@ -109,7 +111,11 @@ class FormFailed(WorkflowError):
     """The code behind a form failed (HTTP 500); nothing was saved and the form may be sent again."""
 
     status_code = 500
-    safe_detail = "Something went wrong and nothing was saved. The form may be sent again."
+
+    @property
+    def safe_detail(self) -> str:
+        """What the person who posted may read, in their language."""
+        return gettext("Something went wrong and nothing was saved. The form may be sent again.")
 
 
 class SignalRejected(WorkflowError, ValueError):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Union
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core.files.uploadedfile import UploadedFile
 from django.db import models
 from pydantic import BaseModel, EmailStr
 from rest_framework import serializers
@@ -49,6 +50,7 @@ def only_field(hint: Any):
         (dt.time, serializers.TimeField),
         (dt.timedelta, serializers.DurationField),
         (uuid.UUID, serializers.UUIDField),
+        (UploadedFile, serializers.FileField),
         (EmailStr, serializers.EmailField),
         (list, serializers.ListField),
         (dict, serializers.DictField),

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404
+from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
@@ -40,7 +41,7 @@ _KINDS: dict[type[Exception], tuple[int, str]] = {
 _CODES = {400: "validation_error", 403: "permission_denied", 404: "not_found"}
 
 # What is said in production, where the true words may tell too much.
-_GUARDED = {403: "Permission denied", 409: "A conflict occurred.", 500: "Internal server error"}
+_GUARDED = {403: _("Permission denied"), 409: _("A conflict occurred."), 500: _("Internal server error")}
 
 
 def as_validation_error(error: pydantic.ValidationError) -> drf.ValidationError:
@@ -67,7 +68,7 @@ def _kind(error: Exception) -> tuple[int, str]:
 
 def _detail(error: Exception, status: int) -> Any:
     if status in _GUARDED and not settings.DEBUG:
-        return getattr(error, "safe_detail", _GUARDED[status])
+        return getattr(error, "safe_detail", None) or str(_GUARDED[status])
     if isinstance(error, DjangoValidationError):
         detail: Any = getattr(error, "message_dict", None) or error.messages
     else:

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pydantic
+from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Model
 from rest_framework import serializers
 
@@ -31,6 +32,7 @@ _PLAIN: dict[Any, Callable[..., Field]] = {
     dt.time: serializers.TimeField,
     dt.timedelta: serializers.DurationField,
     uuid.UUID: serializers.UUIDField,
+    UploadedFile: serializers.FileField,
     pydantic.EmailStr: serializers.EmailField,
     pydantic.HttpUrl: serializers.URLField,
     Any: serializers.JSONField,

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
+from django.utils.translation import gettext
 
 from ..authoring.actions import Action
 from ..models import WorkflowRun
@@ -62,4 +63,4 @@ def _view(request: Any) -> Any:
 
 
 def _refusal(permission: Any) -> str:
-    return getattr(permission, "message", None) or "You do not have permission to post this form."
+    return getattr(permission, "message", None) or gettext("You do not have permission to post this form.")

@@ -74,6 +74,7 @@ def _field(name: str, field: Field, config: FieldDisplayConfig | None = None) ->
         "nullable": field.allow_null,
         "default": None if default is empty or callable(default) else field.to_representation(default),
         "choices": _choices(field, config.filter_queryset if config else None),
+        "accept": field.style.get("accept") or ("image/*" if isinstance(field, serializers.ImageField) else None),
         "multiline": bool(field.style.get("base_template") == "textarea.html"),
         "component": config.display_component if config else None,
         "filter_queryset": config.filter_queryset if config else None,

@@ -94,8 +94,8 @@ _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictiona
 
 def _states(run_ids: set[int]) -> dict[int, str | None]:
     """Return where these runs are now, None for one that is gone; nothing where the database does not say."""
-    runs = WorkflowRun.objects.using(rows.alias()).filter(pk__in=run_ids)
     try:
+        runs = WorkflowRun.objects.using(rows.alias()).filter(pk__in=run_ids)
         found = list(runs.values_list("pk", "sequence", "status"))
     except Error as error:  # the database may be away for a moment; the next look tries again
         logger.warning("Could not look at the runs of %s held requests: %s", len(run_ids), error)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from ... import clock
 from .. import logs
@@ -137,7 +138,8 @@ def _open_step(run: WorkflowRun, action: str, now: datetime) -> tuple[WorkflowDe
         raise _elsewhere(run)
     if run.lease_until is not None and run.lease_until > now:
         raise FormNotOpen(
-            f"Somebody's post of this form is being done right now: run #{run.pk} is at step {run.current_step!r}."
+            _("Somebody's post of this form is being done right now: run #%(run)s is at step %(step)r.")
+            % {"run": run.pk, "step": run.current_step}
         )
     return definition, step
 
@@ -155,7 +157,14 @@ def _elsewhere(run: WorkflowRun) -> FormNotOpen:
     wait = run.waits_for
     waits_for = f", waiting for a {wait.kind}" if wait else ""
     return FormNotOpen(
-        f"This form is not open: run #{run.pk} of {run.name!r} is {run.status} at step {run.current_step!r}{waits_for}."
+        _("This form is not open: run #%(run)s of %(workflow)r is %(status)s at step %(step)r%(waits_for)s.")
+        % {
+            "run": run.pk,
+            "workflow": run.name,
+            "status": run.status,
+            "step": run.current_step,
+            "waits_for": waits_for,
+        }
     )
 
 

@@ -2,17 +2,16 @@
 
 import asyncio
 import threading
-from unittest import mock
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import OperationalError, connections
-from django.db.models import QuerySet
 from django.test import AsyncClient
 
 from django_ai.automation.workflows.core import engine
 from django_ai.automation.workflows.http import watch
 from django_ai.automation.workflows.http.watch import _Watch
+from django_ai.automation.workflows.models import WorkflowRun
 
 from .conftest import GOOD
 
@@ -61,6 +60,12 @@ def hasty(monkeypatch):
     monkeypatch.setattr("django_ai.automation.workflows.http.watch.LOOK_EVERY", 0.001)
 
 
+async def until_held():
+    """Return when the server holds a request."""
+    while not getattr(watch._watches.get(asyncio.get_running_loop()), "waiting", None):
+        await asyncio.sleep(0.001)
+
+
 def converse(scenario):
     """Run a scenario as an ASGI server would, and close what its thread opened."""
 
@@ -80,8 +85,8 @@ def test_under_asgi_a_request_is_held_until_the_run_moves(review, hasty):
         first = await client.get(path)
         headers = {"If-None-Match": first["ETag"], "Prefer": "wait=20"}
         held = asyncio.create_task(client.get(path, headers=headers))
-        done, _ = await asyncio.wait([held], timeout=0.01)
-        assert not done
+        await until_held()
+        assert not held.done()
         await sync_to_async(engine.cancel)(review.pk)
         return await held
 
@@ -150,21 +155,21 @@ def test_a_request_that_comes_while_others_are_looked_at_is_held_too(monkeypatch
 @pytest.mark.django_db(transaction=True)
 def test_a_database_that_is_away_for_a_moment_ends_no_held_request(review, hasty, monkeypatch):
     away = iter([OperationalError("away")])
-    states = watch._states
 
-    def flaky(run_ids):
-        for error in away:
-            with mock.patch.object(QuerySet, "values_list", side_effect=error):
-                return states(run_ids)
-        return states(run_ids)
+    class Flaky:
+        @property
+        def objects(self):
+            for error in away:
+                raise error
+            return WorkflowRun.objects
 
-    monkeypatch.setattr(watch, "_states", flaky)
+    monkeypatch.setattr(watch, "WorkflowRun", Flaky())
 
     async def scenario(client):
         first = await client.get(f"/forms/runs/{review.pk}/")
         headers = {"If-None-Match": first["ETag"], "Prefer": "wait=20"}
         held = asyncio.create_task(client.get(f"/forms/runs/{review.pk}/", headers=headers))
-        await asyncio.wait([held], timeout=0.05)
+        await until_held()
         await sync_to_async(engine.cancel)(review.pk)
         return await held
 

@@ -36,6 +36,8 @@ class PlaceSerializer(serializers.Serializer):
     groups = serializers.PrimaryKeyRelatedField(many=True, queryset=Group.objects.order_by("name"))
     number = serializers.IntegerField(read_only=True)
     secret = serializers.HiddenField(default="x")
+    deed = serializers.FileField(style={"accept": ".pdf"})
+    pictures = serializers.ListField(child=serializers.ImageField())
 
 
 DISPLAY = StepDisplayMetadata(
@@ -76,6 +78,7 @@ def test_the_schema_tells_each_fields_type_limits_and_texts(forms, place):
         "nullable": False,
         "default": None,
         "choices": None,
+        "accept": None,
         "multiline": False,
         "component": "Fancy",
         "filter_queryset": None,
@@ -96,7 +99,11 @@ def test_the_schema_tells_each_fields_type_limits_and_texts(forms, place):
         "colours": ("array", None),
         "group": ("string", None),
         "groups": ("array", None),
+        "deed": ("string", "file"),
+        "pictures": ("array", None),
     }
+    assert (fields["deed"]["accept"], fields["pictures"]["accept"]) == (".pdf", None)
+    assert (fields["pictures"]["items"]["format"], fields["pictures"]["items"]["accept"]) == ("file", "image/*")
     assert fields["story"]["multiline"]
     assert (fields["rooms"]["min_value"], fields["rooms"]["max_value"]) == (1, 9)
     assert (fields["kind"]["default"], fields["kind"]["required"]) == ("h", False)
