@@ -44,7 +44,7 @@ suppress_warnings = ["toc.not_included"]
 myst_fence_as_directive = ["mermaid"]
 default_role = "code"
 
-myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "fieldlist"]
+myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 
 # Types of other projects and of the package's own rooms have no page; exceptions and functions must.
