@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from django.conf import settings
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from django_ai.automation.workflows.core import (
     SubflowResult,
@@ -26,8 +26,8 @@ from .models import Order, Product
 @workflow("order")
 class OrderWorkflow:
     class Context(BaseModel):
-        order_id: int
-        product_id: int
+        order_id: int = Field(json_schema_extra={"model": "orders.Order"})
+        product_id: int = Field(json_schema_extra={"model": "orders.Product"})
         quantity: int
         total: Decimal
         customer: str

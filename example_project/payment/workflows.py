@@ -3,7 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from django_ai.automation.workflows.core import Retry, complete, get_context, goto, step, workflow
 
@@ -25,7 +25,7 @@ class PaymentWorkflow:
     class Context(BaseModel):
         reference: str
         amount: Decimal
-        card: str
+        card: str = Field(json_schema_extra={"sensitive": True})
         receipt: str = ""
 
     # A call to the outside must not hold a transaction open. It may happen twice if the worker dies

@@ -5,7 +5,7 @@ import secrets
 from django.conf import settings
 from django.core.mail import send_mail
 from django.urls import reverse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from django_ai.automation.workflows.core import (
     SubflowResult,
@@ -29,7 +29,7 @@ MOST_LINKS = 2
 class EmailVerificationWorkflow:
     class Context(BaseModel):
         email: str
-        token: str = ""
+        token: str = Field("", json_schema_extra={"sensitive": True})
         links_sent: int = 0
         verified: bool = False
 

@@ -80,8 +80,8 @@ def _svg(graph: Graph, view: str, size: Point, parts: Iterable[str], *, standalo
 _HEADS = (
     "<defs>"
     + "".join(
-        f'<marker id="wf-head{name}" class="wf-head{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7"'
-        ' markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z"/></marker>'
+        f'<marker id="wf-head{name}" class="wf-head{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9"'
+        ' markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 8 4 0 8z"/></marker>'
         for name in ("", "-gone")
     )
     + "</defs>"
@@ -141,7 +141,7 @@ def _drawn_node(box: Box, node: Node, marks: Marks) -> str:
         for index, line in enumerate(_lines(node))
     ]
     if times > 1:
-        lines.append(_text(left + box.width - 8, top - 4, f"{times}\N{MULTIPLICATION SIGN}", "wf-count"))
+        lines.append(_text(left + box.width - 8, top - 4, f"{times}\N{MULTIPLICATION SIGN}", "wf-times"))
     return (
         f'<g class="wf-node{f" wf-node--{state}" if state else ""}"><title>{escape(_told(node, state))}</title>'
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="8"/>'

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.urls import NoReverseMatch, reverse
+
 from ...events.consequences import consequences
 from ...events.models import Event
 from ...events.subscriptions import subscribe
@@ -24,7 +26,14 @@ def connect() -> None:
 def runs_started_by(event: Event) -> list[tuple[str, str]]:
     """Return the runs that an event started, as the event's admin page shows them."""
     runs = WorkflowRun.objects.using(rows.alias()).filter(triggered_by_event_id=event.pk)
-    return [(f"{run} ({run.status})", "") for run in runs.order_by("id")]
+    return [(f"{run} ({run.status})", _page(run)) for run in runs.order_by("id")]
+
+
+def _page(run: WorkflowRun) -> str:
+    try:
+        return reverse("admin:django_ai_workflows_workflowrun_change", args=[run.pk])
+    except NoReverseMatch:  # the project has no admin
+        return ""
 
 
 def _subscribe(definition: WorkflowDefinition) -> None:

@@ -1,0 +1,5 @@
+"""The admin's pages of workflows and their runs; loaded, and so registered, by Django's admin alone."""
+
+from . import runs
+
+__all__ = ["runs"]

@@ -1,0 +1,55 @@
+"""Where in the admin runs, events and the rows that a run touches have their pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.apps import apps
+from django.db.models import Model
+from django.urls import NoReverseMatch, reverse
+from pydantic import BaseModel
+
+from ...events.models import Event
+from ..models import WorkflowRun
+
+
+def of_run(run_id: int, verb: str = "change") -> str:
+    """Return the address of a run's page, or of what can be done to it."""
+    return _page(WorkflowRun, run_id, verb)
+
+
+def of_event(event_id: Any) -> str:
+    """Return the address of an event's page, or an empty text."""
+    return _page(Event, event_id) if event_id else ""
+
+
+def models_of(context_class: type[BaseModel] | None) -> dict[str, str]:
+    """Return the fields that hold the key of a row: those with ``json_schema_extra={"model": "app.Model"}``."""
+    found = {}
+    for name, field in (context_class.model_fields if context_class else {}).items():
+        extra = field.json_schema_extra
+        if isinstance(extra, Mapping) and isinstance(extra.get("model"), str):
+            found[field.alias or name] = str(extra["model"])
+    return found
+
+
+def of_row(label: str, key: Any) -> str:
+    """Return the address of a row's page, or an empty text where there is none."""
+    try:
+        model = apps.get_model(label) if label else None
+    except (LookupError, ValueError):
+        return ""
+    return _page(model, key) if model is not None and key else ""
+
+
+def of_entity(event: Event) -> str:
+    """Return the address of the page of the row that an event is about, or an empty text."""
+    return of_row(event.entity_type, event.entity_id)
+
+
+def _page(model: type[Model], key: Any, page: str = "change") -> str:
+    try:
+        return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=[key])
+    except NoReverseMatch:
+        return ""

@@ -1,0 +1,125 @@
+"""The list of runs: badges, what each waits for, filters, search; quick with millions of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from ..machine.statuses import CANCELLED
+from ..models import WorkflowRun
+from . import bounds, bulk, sentences
+from .acting import Acting
+from .badges import badge
+from .filters import FILTERS
+from .masking import context_class_of, has_secrets
+from .searching import HELP, search
+from .times import moment, short
+
+LONGEST_ERROR = 120
+
+
+class RunList(ChangeList):
+    """Reads what the list shows, and none of what may be large."""
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[WorkflowRun]:
+        runs: QuerySet[WorkflowRun] = super().get_queryset(request, exclude_parameters)
+        return runs.defer("data", "inputs", "failures", "completion_display").prefetch_related("tags")
+
+
+@admin.register(WorkflowRun)
+class WorkflowRunAdmin(Acting):
+    """Shows runs, and lets those who may move them."""
+
+    list_display = ("run", "state", "step", "waiting", "age", "attempts", "fault")
+    list_display_links = ("run",)
+    list_filter = FILTERS
+    list_select_related = ("suspension",)
+    list_per_page = 50
+    list_fullwidth = True  # of django-unfold
+    search_fields = ("pk",)  # what shows the search's field; get_search_results does it
+    search_help_text = HELP
+    ordering = ("-pk",)
+    sortable_by = ()  # by any other column all runs would have to be sorted
+    paginator = bounds.CappedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # each would count all runs
+    actions = bulk.ACTIONS
+    change_list_template = "admin/django_ai_workflows/run_list.html"
+
+    class Media:
+        css = {"all": ["django_ai/workflows/admin.css"]}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return RunList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[WorkflowRun], search_term: str
+    ) -> tuple[QuerySet[WorkflowRun], bool]:
+        return search(request, queryset, search_term), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list, with the counts of each status above it."""
+        every = self.get_queryset(request)
+        chosen = request.GET.get("status")
+        counts = [(status, count, status == chosen) for status, count in bounds.counts_by_status(every)]
+        shown = {
+            "title": "Workflow runs",
+            "counts": counts,
+            "cap": bounds.CAP,
+            "window": bounds.CONTEXT_WINDOW,
+            **(extra_context or {}),
+        }
+        response: HttpResponse = super().changelist_view(request, shown)
+        return response
+
+    @admin.display(description="run")
+    def run(self, run: WorkflowRun) -> SafeString:
+        """The workflow, its version where it has several, and the run's number."""
+        version = format_html(' <span class="wf-quiet">v{}</span>', run.version) if run.version != "1" else ""
+        tags = format_html_join("", ' <span class="wf-tag">{}</span>', ((tag.name,) for tag in run.tags.all()))
+        return format_html("{}{} <span class='wf-quiet'>#{}</span>{}", run.name, version, run.pk, tags)
+
+    @admin.display(description="status")
+    def state(self, run: WorkflowRun) -> SafeString:
+        """The status as a badge, and how far the run is."""
+        bar = format_html('<progress class="wf-progress" max="1" value="{}">{}</progress>', run.progress, run.progress)
+        return format_html("{}{}", badge(run.status), bar if run.progress else "")
+
+    @admin.display(description="step")
+    def step(self, run: WorkflowRun) -> SafeString:
+        """Where it is."""
+        return format_html('<code class="wf-step">{}</code>', run.current_step)
+
+    @admin.display(description="waits for", empty_value="")
+    def waiting(self, run: WorkflowRun) -> str:
+        """What it waits for, until when."""
+        return sentences.waiting(run, timezone.now())
+
+    @admin.display(description="age")
+    def age(self, run: WorkflowRun) -> SafeString:
+        """How long ago it was started."""
+        now = timezone.now()
+        return format_html('<span title="{}">{}</span>', moment(run.created_at, now), short(now - run.created_at))
+
+    @admin.display(description="attempt", empty_value="")
+    def attempts(self, run: WorkflowRun) -> str:
+        """Which attempt of its step it is at."""
+        return sentences.attempts(run)
+
+    @admin.display(description="error", empty_value="")
+    def fault(self, run: WorkflowRun) -> SafeString | str:
+        """The first line of what went wrong."""
+        first = run.error.strip().partition("\n")[0]
+        if not first or run.status == CANCELLED:
+            return first
+        if has_secrets(context_class_of(run.name, run.version)):
+            first = first.partition(":")[0]  # the run's page has more, cleared of the secrets
+        cut = first if len(first) <= LONGEST_ERROR else f"{first[:LONGEST_ERROR]}…"
+        return format_html('<span class="wf-error" title="{}">{}</span>', first, cut)

@@ -1,0 +1,28 @@
+"""Runs that should have moved by now: nobody takes their step, or their time has come and they sleep on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import Q
+
+from ... import clock
+from ...conf import settings
+from ..machine.statuses import RUNNING
+from ..models import Suspension, WorkflowRun
+
+# How many of each kind are looked for: whoever has more of them needs no longer list.
+MOST = 1_000
+
+# Past its time by this much more than the machinery needs anyway, a run is stuck.
+PATIENCE = timedelta(seconds=60)
+
+
+def stuck(using: str) -> list[int]:
+    """Return the ids of runs that are stuck, at most MOST of each kind."""
+    late = clock.now() - PATIENCE
+    unsent = late - timedelta(seconds=settings.RESEND_AFTER_SECONDS)
+    nobody = Q(lease_until__isnull=True, dispatched_at__lt=unsent) | Q(lease_until__lt=late)
+    running = WorkflowRun.objects.using(using).filter(nobody, status=RUNNING).order_by("-pk")
+    overdue = Suspension.objects.using(using).filter(due_at__lt=late).order_by("due_at")
+    return [*running.values_list("pk", flat=True)[:MOST], *overdue.values_list("pk", flat=True)[:MOST]]

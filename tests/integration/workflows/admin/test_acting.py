@@ -1,0 +1,159 @@
+"""What a person does to a run: asked first, done once, written down, and only by those who may."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+
+from django_ai.automation.workflows.core import engine
+from django_ai.automation.workflows.models import Restart, WorkflowRun
+
+from .conftest import LIST, SECRET, doing, page
+
+# What each verb takes: a run in this state, this permission, and these values.
+VERBS = {
+    "retry": ("failed", "retry", {}),
+    "restart": ("failed", "retry", {"sequence": "1"}),
+    "cancel": ("waiting", "cancel", {"reason": "too late"}),
+    "wake": ("asleep", "change", {}),
+    "edit": ("failed", "change", {"context_number": "8", "context_address": "", "context_log": "[]"}),
+    "signal": ("waiting", "signal", {"name": "delivered", "context_number": "9"}),
+}
+
+
+def state(run):
+    return WorkflowRun.objects.filter(pk=run.pk).values("status", "sequence", "data").get()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_thing_is_asked_first_and_then_done_and_written_down(runs, client_of, verb):
+    where, permission, values = VERBS[verb]
+    run, client = runs[where], client_of("view", permission)
+    before = state(run)
+    asked = client.get(doing(run, verb), values if verb == "restart" else {})
+    assert (asked.status_code, state(run), LogEntry.objects.count()) == (200, before, 0)
+    done = client.post(doing(run, verb), values)
+    assert done.status_code == 302, done.content.decode()
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id) == (client.user, str(run.pk))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_who_may_only_look_sees_no_button_and_can_do_nothing(runs, client_of, verb):
+    where, _, values = VERBS[verb]
+    run, client = runs[where], client_of("view")
+    before = state(run)
+    assert b"/do/" not in client.get(page(run)).content
+    assert client.get(doing(run, verb)).status_code == 403
+    assert client.post(doing(run, verb), values).status_code == 403
+    assert client.post(f"{LIST}bulk/{verb}/", {"ids": str(run.pk), "below": 10**9, "total": "1"}).status_code == 403
+    assert (state(run), LogEntry.objects.count(), Restart.objects.count()) == (before, 0, 0)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_one_permission_does_not_stand_for_another(runs, client_of, verb):
+    where, permission, values = VERBS[verb]
+    others = {"change", "retry", "cancel", "signal"} - {permission}
+    assert client_of("view", *others).post(doing(runs[where], verb), values).status_code == 403
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_who_may_not_see_runs_may_do_nothing_to_them(runs, client_of, verb):
+    where, permission, values = VERBS[verb]
+    if permission != "change":  # which is a permission to see too
+        assert client_of(permission).post(doing(runs[where], verb), values).status_code == 403
+
+
+def test_the_page_itself_takes_no_post(runs, chief):
+    assert chief.post(page(runs["waiting"]), {"status": "completed"}).status_code == 403
+
+
+def test_runs_are_neither_added_nor_deleted_by_hand(runs, chief):
+    assert chief.get(f"{LIST}add/").status_code == 403
+    assert chief.post(page(runs["failed"]).replace("change/", "delete/"), {"post": "yes"}).status_code == 403
+
+
+def test_a_failed_run_goes_on_after_an_edit_and_a_retry(runs, chief, workflows):
+    run = runs["failed"]
+    chief.post(doing(run, "edit"), {"context_number": "1", "context_address": "", "context_log": '["packed"]'})
+    chief.post(doing(run, "retry"))
+    workflows.drain()
+    assert state(run)["status"] == "completed"
+    said = list(LogEntry.objects.order_by("pk").values_list("change_message", flat=True))
+    assert said == ["Edited the context (number).", "Retried from the step “file”."]
+
+
+def test_an_edit_changes_only_what_was_changed_and_keeps_secrets(runs, chief):
+    run = runs["failed"]
+    chief.post(doing(run, "edit"), {"context_number": "-1", "context_address": "x", "context_log": '["packed"]'})
+    assert state(run)["data"] == {**run.data, "address": "x"}
+    chief.post(doing(run, "edit"), {"context_number": "-1", "context_address": "x", "context_password": "new-secret"})
+    assert state(run)["data"]["password"] == "new-secret"
+    assert "new-secret" not in str(list(LogEntry.objects.values()))
+
+
+def test_an_edit_that_does_not_fit_is_told_at_its_field(runs, chief):
+    run = runs["failed"]
+    answer = chief.post(doing(run, "edit"), {"context_number": "many", "context_address": ""})
+    assert (answer.status_code, state(run)["data"]) == (200, run.data)
+    assert "valid integer" in str(answer.context["form"].errors["context_number"])
+
+
+def test_an_edit_of_nothing_is_no_edit(runs, chief):
+    values = {"context_number": "-1", "context_address": "", "context_log": '["packed"]'}
+    answer = chief.post(doing(runs["failed"], "edit"), values)
+    assert "Nothing was changed" in answer.content.decode()
+    assert LogEntry.objects.count() == 0
+
+
+def test_a_signal_brings_the_fields_that_were_filled_in_and_no_others(runs, chief, workflows):
+    run = runs["waiting"]
+    chief.post(doing(run, "signal"), {"name": "delivered", "context_address": "", "context_log": '["by hand"]'})
+    workflows.drain()
+    assert run.signals.get().payload == {"log": ["by hand"]}
+    assert state(run)["status"] == "completed"
+
+
+def test_the_signal_that_a_run_waits_for_is_proposed(runs, chief):
+    assert chief.get(doing(runs["waiting"], "signal")).context["form"]["name"].value() == "delivered"
+
+
+def test_a_signal_that_does_not_fit_is_not_sent(runs, chief):
+    answer = chief.post(doing(runs["waiting"], "signal"), {"name": "delivered", "context_number": "x"})
+    assert answer.status_code == 200
+    assert not runs["waiting"].signals.exists()
+
+
+def test_the_reason_of_a_cancellation_is_kept(runs, chief):
+    chief.post(doing(runs["waiting"], "cancel"), {"reason": "no stock"})
+    run = WorkflowRun.objects.get(pk=runs["waiting"].pk)
+    assert (run.status, run.error) == ("cancelled", "no stock")
+
+
+def test_a_new_run_begins_at_an_earlier_step_and_is_linked_with_the_old_one(runs, chief, workflows):
+    run = runs["failed"]
+    answer = chief.post(doing(run, "restart"), {"sequence": "1"})
+    again = WorkflowRun.objects.latest("pk")
+    assert answer["Location"] == page(again)
+    assert (again.data["log"], again.data["number"], state(run)["status"]) == ([], -1, "failed")
+    assert page(again) in chief.get(page(run)).content.decode()
+    assert page(run) in chief.get(page(again)).content.decode()
+
+
+def test_a_visit_that_never_was_cannot_be_begun_again(runs, chief):
+    answer = chief.post(doing(runs["failed"], "restart"), {"sequence": "77"})
+    assert "was at no step" in answer.content.decode()
+
+
+def test_what_no_longer_applies_is_told_and_not_done(runs, chief):
+    engine.retry(runs["failed"])
+    answer = chief.post(doing(runs["failed"], "retry"), follow=True)
+    assert "no longer applies" in answer.content.decode()
+    assert LogEntry.objects.count() == 0
+
+
+def test_there_are_no_other_things_to_do(runs, chief):
+    assert chief.get(doing(runs["failed"], "explode")).status_code == 404
+
+
+def test_a_form_that_is_refused_does_not_give_a_secret_back(runs, chief):
+    answer = chief.post(doing(runs["failed"], "edit"), {"context_number": "x", "context_password": SECRET + "!"})
+    assert SECRET not in answer.content.decode()
