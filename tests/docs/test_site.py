@@ -150,6 +150,26 @@ def test_every_method_of_the_engine_and_the_testing_kit_is_in_the_reference(inve
     ] == []
 
 
+def test_every_public_name_has_a_docstring():
+    nameless = [name for name in public_names() if not _is_explained(*name.rpartition(".")[::2])]
+    assert nameless == []
+
+
+def _is_explained(module, name):
+    value = getattr(importlib.import_module(module), name)
+    if isinstance(value, Signal):
+        return True  # an instance; the page has its text
+    members = vars(value).items() if inspect.isclass(value) else ()
+    named = [
+        member
+        for key, member in members
+        if not key.startswith("_")
+        and (isinstance(member, property | classmethod) or inspect.isfunction(member))
+        and key not in {"refresh_from_db", "save", "delete"}  # Django's
+    ]
+    return bool(inspect.getdoc(value)) and all(inspect.getdoc(member) for member in named)
+
+
 def _anchor(link):
     page, _, anchor = link.partition("#")
     return page, anchor
