@@ -18,6 +18,9 @@ from django.utils import timezone
 
 _process_clock = False
 
+# How long the database's time is reckoned from the last answer where milliseconds do not matter.
+ASK_EVERY_SECONDS = 10
+
 
 class DatabaseNow(Now):
     """The database's time in the form in which Django stores a datetime there.
@@ -86,6 +89,19 @@ def use_process_clock() -> Iterator[None]:
         _process_clock = before
 
 
+def recent(using: str = DEFAULT_DB_ALIAS) -> datetime:
+    """Return the database's time as it was asked for at most ten seconds ago, plus what has passed since.
+
+    Good for what is created now; whether a lease has run out or a wait is due the database says itself.
+    """
+    if _process_clock:
+        return timezone.now()
+    watch = _watches.get(using)
+    if watch is None or watch.elapsed() > ASK_EVERY_SECONDS:
+        watch = _watches[using] = Stopwatch(read(using))
+    return watch.now()
+
+
 class Stopwatch:
     """The database's time between two queries: what it said last, plus what has passed since."""
 
@@ -97,4 +113,11 @@ class Stopwatch:
         """Return the present moment without asking the database."""
         if _process_clock:
             return timezone.now()
-        return self._moment + timedelta(seconds=monotonic() - self._started)
+        return self._moment + timedelta(seconds=self.elapsed())
+
+    def elapsed(self) -> float:
+        """Return how many seconds ago the database was asked."""
+        return monotonic() - self._started
+
+
+_watches: dict[str, Stopwatch] = {}

@@ -24,9 +24,8 @@ from ..workflows.runtime import bursts, dispatch, rows, scheduler, waits, worker
 Message = tuple[str, tuple[Any, ...], float]
 
 _TASKS: dict[str, Callable[..., object]] = {
-    dispatch.EXECUTE: worker.execute,
-    dispatch.WAKE: worker.wake,
-    dispatch.DELIVER: worker.deliver,
+    **worker.TASKS,
+    dispatch.SEVERAL: worker.several,
     announcing.OCCUR: events.occur,
 }
 

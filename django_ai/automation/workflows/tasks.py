@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from time import monotonic
+from typing import Any
 
 from celery import shared_task
 
@@ -30,6 +31,12 @@ def wake(run_id: int, sequence: int) -> None:
 def deliver(run_id: int) -> None:
     """Hand a run what lies in its inbox."""
     worker.deliver(run_id)
+
+
+@shared_task(base=DatabaseTask, name=dispatch.SEVERAL, ignore_result=True)
+def several(task: str, queue: str | None, arguments: list[list[Any]]) -> None:
+    """Do what several of these messages ask for."""
+    worker.several(task, queue, arguments)
 
 
 @shared_task(base=DatabaseTask, name=dispatch.TICK, ignore_result=True)

@@ -5,6 +5,7 @@ from unittest import mock
 import pytest
 
 from django_ai.automation import broker
+from django_ai.automation.workflows.runtime import dispatch
 
 
 @pytest.fixture
@@ -13,7 +14,10 @@ def sent():
     messages = []
 
     def publish(task, args, **_):
-        messages.append((task, args))
+        if task == dispatch.SEVERAL:  # what goes together is looked at one by one
+            messages.extend((args[0], each) for each in args[2])
+        else:
+            messages.append((task, args))
 
     with mock.patch.object(broker, "publisher", publish):
         yield messages

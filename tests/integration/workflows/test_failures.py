@@ -399,7 +399,7 @@ def test_a_second_worker_takes_over_when_the_lease_has_run_out(workflows):
     taken = reloaded(run)
     assert (taken.status, attempts_of(taken)) == ("completed", 2)
     assert [failure["attempt"] for failure in run.step_executions.get().failures] == [1]
-    worker.go_on(lost, worker.Budget(queue=None))  # the first worker was only slow
+    worker.go_on(lost, worker.Turn(queue=None))  # the first worker was only slow
     assert reloaded(run).sequence == taken.sequence
     assert run.step_executions.count() == 1
 

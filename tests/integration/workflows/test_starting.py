@@ -128,14 +128,14 @@ def test_a_start_waits_for_one_that_has_not_committed_and_leaves_its_callers_tra
 
 
 def test_another_unique_value_that_is_taken_is_not_mistaken_for_the_key(monkeypatch):
-    from django_ai.automation.workflows.runtime import commit
+    from django_ai.automation.workflows.runtime import creating
 
     declare_inquiry()
 
     def create(*args, **columns):
         raise IntegrityError("something else")
 
-    monkeypatch.setattr(commit, "create", create)
+    monkeypatch.setattr(creating, "create", create)
     with pytest.raises(IntegrityError, match="something else"):
         engine.using(idempotency_key="order-7").start("inquiry")
 

@@ -229,7 +229,7 @@ def test_a_run_that_is_elsewhere_is_left_alone(ways, sent):
         assert worker.take(run.pk, 1, 1) is None
         engine.cancel(run)
         before = contents()
-        worker.go_on(claim, worker.Budget(queue=None))
+        worker.go_on(claim, worker.Turn(queue=None))
         assert contents() == before
 
 
@@ -248,7 +248,7 @@ def run_step(body, around=nullcontext()):  # noqa: B008 - it has no state
     run = engine.start(One)
     claim = worker.take(run.pk, 1, 0)
     with around:
-        worker.go_on(claim, worker.Budget(queue=None))
+        worker.go_on(claim, worker.Turn(queue=None))
     return run, states
 
 
@@ -272,7 +272,7 @@ def test_a_move_that_fails_in_a_transaction_of_its_own_moves_nothing(sent):
     StepExecution.objects.create(
         run=run, sequence=1, step_name="act", status="completed", started_at=NOON, created_at=NOON
     )
-    worker.go_on(worker.take(run.pk, 1, 0), worker.Budget(queue=None))
+    worker.go_on(worker.take(run.pk, 1, 0), worker.Turn(queue=None))
     row = reloaded(run)
     assert (row.status, row.sequence, row.attempt, row.data) == ("suspended", 1, 1, run.data)
     assert "IntegrityError" in row.error
@@ -283,7 +283,7 @@ def test_inside_of_a_callers_transaction_a_move_waits_for_its_commit(sent):
     run = engine.start(declare(), plan=["goto", "complete"])
     with transaction.atomic():
         claim = worker.take(run.pk, 1, 0)
-        worker.go_on(claim, worker.Budget(queue=None))
+        worker.go_on(claim, worker.Turn(queue=None))
         assert reloaded(run).status == "completed"
         transaction.set_rollback(True)
     assert (reloaded(run).sequence, StepExecution.objects.count()) == (1, 0)

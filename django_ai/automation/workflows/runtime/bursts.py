@@ -14,7 +14,7 @@ from .. import logs
 from ..authoring.registry import registry
 from ..machine.definition import WorkflowDefinition
 from ..models import EventBurst
-from . import commit, rows
+from . import creating, rows
 from .contexts import event_context
 
 logger = logging.getLogger(__name__)
@@ -76,4 +76,4 @@ def _start(burst_id: int) -> bool:
 def _start_run(definition: WorkflowDefinition, burst: EventBurst) -> None:
     events = list(Event.objects.using(rows.alias()).filter(pk__in=burst.event_ids).order_by("at", "id"))
     context = event_context(definition, events=events, event=events[-1] if events else None)
-    commit.create(definition, context, triggered_by_event_id=burst.event_ids[0])
+    creating.create(definition, context, triggered_by_event_id=burst.event_ids[0])

@@ -17,7 +17,7 @@ from ..machine.definition import WorkflowDefinition
 from ..machine.happenings import Due
 from ..machine.statuses import FAILED, SUSPENDED
 from ..models import Restart, RunTag, Signal, SignalKind, SignalState, WorkflowRun
-from . import commit, past, rows
+from . import commit, creating, past, rows
 
 
 def edit(run_id: int, fields: Mapping[str, Any]) -> WorkflowRun:
@@ -93,7 +93,7 @@ def restart(run_id: int, sequence: int) -> WorkflowRun:
         )
     context = contexts.load(definition.context_class, data)
     with rows.transaction_of_runs():
-        run = commit.create_at(definition, moment.step, context, inputs=moment.inputs, owner_id=origin.owner_id)
+        run = creating.create_at(definition, moment.step, context, inputs=moment.inputs, owner_id=origin.owner_id)
         database = rows.alias()
         tags = RunTag.objects.using(database).filter(run=origin)
         RunTag.objects.using(database).bulk_create([RunTag(run=run, name=tag.name) for tag in tags])

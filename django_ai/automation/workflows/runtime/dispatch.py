@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,10 +24,24 @@ PULSE = "django_ai.workflows.pulse"
 # A tick that waited this long has been overtaken by others.
 TICK_EXPIRES_SECONDS = 10
 
+# One message with the arguments of several of the above.
+SEVERAL = "django_ai.workflows.several"
+
+# How many go together at most. A message costs a worker more than a quick step; but who gets the
+# message does them one after the other.
+TOGETHER = 10
+
+Arguments = tuple[Any, ...]
+
 
 def step(run: WorkflowRun) -> None:
     """Ask for a worker for the run's current step."""
-    _after_commit(EXECUTE, (run.pk, run.sequence, run.attempt), queue_of(run))
+    steps([run])
+
+
+def steps(runs: Iterable[WorkflowRun]) -> None:
+    """Ask for workers for the current steps of runs."""
+    _send(EXECUTE, [(queue_of(run), (run.pk, run.sequence, run.attempt)) for run in runs])
 
 
 def timer(run: WorkflowRun, delay: timedelta) -> None:
@@ -35,9 +51,19 @@ def timer(run: WorkflowRun, delay: timedelta) -> None:
         _after_commit(WAKE, (run.pk, run.sequence), queue_of(run), countdown=seconds)
 
 
-def delivery(run_id: int, queue: str | None = None) -> None:
+def delivery(run_id: int) -> None:
     """Ask a worker to hand the run what lies in its inbox."""
-    _after_commit(DELIVER, (run_id,), queue or settings.QUEUE)
+    deliveries([run_id])
+
+
+def deliveries(run_ids: Iterable[int]) -> None:
+    """Ask workers to hand each run, once, what lies in its inbox."""
+    _send(DELIVER, [(settings.QUEUE, (run_id,)) for run_id in dict.fromkeys(run_ids)])
+
+
+def again(task: str, queue: str | None, arguments: Sequence[Arguments]) -> None:
+    """Ask for what a worker has not come to."""
+    _send(task, [(queue, each) for each in arguments])
 
 
 def tick() -> None:
@@ -64,12 +90,34 @@ def default_queue() -> str:
 
 def queue_of(run: WorkflowRun) -> str | None:
     """Return the queue of the run's current step: its own, the workflow's, the project's."""
-    definition = rows.definition_of(run)
+    return queue_at(run.name, run.version, run.current_step)
+
+
+def queue_at(workflow: str, version: str, step: str) -> str | None:
+    """Return the queue of a step: its own, the workflow's, the project's."""
+    definition = registry.get(workflow, version)
     if definition is None:
         return settings.QUEUE
-    at = definition.find(run.current_step)
+    at = definition.find(step)
     return (at and at.queue) or definition.queue or settings.QUEUE
 
 
-def _after_commit(task: str, args: tuple[Any, ...], queue: str | None, **options: Any) -> None:
+def _send(task: str, messages: Iterable[tuple[str | None, Arguments]]) -> None:
+    together = max(min(TOGETHER, settings.STEPS_PER_TASK), 1)
+    by_queue: dict[str | None, list[Arguments]] = defaultdict(list)
+    for queue, arguments in messages:
+        by_queue[queue].append(arguments)
+    for queue, each in by_queue.items():
+        for start in range(0, len(each), together):
+            _send_chunk(task, each[start : start + together], queue)
+
+
+def _send_chunk(task: str, chunk: list[Arguments], queue: str | None) -> None:
+    if len(chunk) == 1:
+        _after_commit(task, chunk[0], queue)
+    else:
+        _after_commit(SEVERAL, (task, queue, chunk), queue)
+
+
+def _after_commit(task: str, args: Arguments, queue: str | None, **options: Any) -> None:
     send_after_commit(task, args, using=rows.alias(), queue=queue, **options)

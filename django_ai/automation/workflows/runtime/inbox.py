@@ -35,12 +35,11 @@ def post_many(messages: Iterable[Signal]) -> None:
     messages = list(messages)
     if not messages:
         return
-    now = clock.read(database)
+    now = clock.recent(database)
     for message in messages:
         message.created_at = message.dispatched_at = now
     Signal.objects.using(database).bulk_create(messages, batch_size=1000)
-    for run_id in dict.fromkeys(message.run_id for message in messages):
-        dispatch.delivery(run_id)
+    dispatch.deliveries(message.run_id for message in messages)
 
 
 def restore(run: WorkflowRun, now: datetime) -> None:

@@ -12,7 +12,7 @@ from ..authoring.registry import registry
 from ..exceptions import InvalidOption
 from ..machine.definition import WorkflowDefinition
 from ..models import RunTag, WorkflowRun
-from . import commit, rows
+from . import creating, rows
 from .contexts import make_context
 
 LONGEST_KEY = 200
@@ -55,7 +55,7 @@ class Starter:
     def _create(self, definition: WorkflowDefinition, arguments: dict[str, Any]) -> WorkflowRun:
         context = make_context(definition, arguments)
         with rows.transaction_of_runs():
-            run = commit.create(definition, context, owner_id=self.owner_id, idempotency_key=self.idempotency_key)
+            run = creating.create(definition, context, owner_id=self.owner_id, idempotency_key=self.idempotency_key)
             tags = [RunTag(run=run, name=name) for name in self.tags]
             RunTag.objects.using(rows.alias()).bulk_create(tags)
         return run

@@ -12,7 +12,7 @@ from ...events.subscriptions import subscribe
 from ..authoring.registry import registry
 from ..machine.definition import WorkflowDefinition
 from ..models import WorkflowRun
-from . import bursts, commit, rows, waits
+from . import bursts, creating, rows, waits
 from .contexts import event_context
 
 
@@ -68,7 +68,7 @@ def start_for_events(definition: WorkflowDefinition, events: Sequence[Event]) ->
     )
     known = set(started.values_list("triggered_by_event_id", flat=True))
     wanted = [event for event in events if event.pk not in known and _should_run(definition, event)]
-    return commit.create_many(
+    return creating.create_many(
         definition,
         [(event_context(definition, event=event), {"triggered_by_event_id": event.pk}) for event in wanted],
     )

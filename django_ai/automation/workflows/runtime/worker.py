@@ -5,101 +5,118 @@ from __future__ import annotations
 import logging
 import random
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from time import monotonic
+from typing import Any, NamedTuple
 
-from ... import clock
 from ...conf import settings
 from .. import logs
 from ..exceptions import StaleClaim, WorkerLost, describe, storable
 from ..machine.decide import decide
 from ..machine.definition import Retry, WorkflowDefinition
 from ..machine.happenings import Due, Happening, Raised, Returned
-from ..machine.state import Failure, RunState, Transition
+from ..machine.state import Failure, RunState
 from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
-from . import call, code, commit, dispatch, heartbeat, inbox, notices, rows, stopping, vendors
+from . import call, code, commit, dispatch, heartbeat, inbox, notices, pace, rows, stopping, vendors
+from .turn import Claim, Turn
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(slots=True)
-class Budget:
-    """How long one task stays with a run before it lets others have the worker."""
-
-    queue: str | None
-    steps: int = field(default_factory=lambda: settings.STEPS_PER_TASK)
-    until: float = field(default_factory=lambda: monotonic() + settings.SECONDS_PER_TASK)
-
-    def stays(self, run: WorkflowRun, transition: Transition) -> bool:
-        """Say whether this task runs the next step too: there is one, for this queue, in time."""
-        if transition.status is not RUNNING or self.steps <= 0 or monotonic() >= self.until:
-            return False
-        if stopping.announced():
-            return False
-        at = WorkflowRun(name=run.name, version=run.version, current_step=transition.step)
-        return dispatch.queue_of(at) == self.queue
+Decision = Callable[[WorkflowRun, datetime], rows.Move | None]
+TurnOf = Callable[[WorkflowRun], Turn]
 
 
-@dataclass(slots=True)
-class Claim:
-    """A run whose current step this worker owns, and the database's time."""
-
-    run: WorkflowRun
-    watch: clock.Stopwatch
-
-
-def execute(run_id: int, sequence: int, attempt: int) -> None:
-    """Run the step that this message is for, and those that follow while the budget lasts.
+def execute(run_id: int, sequence: int, attempt: int, turn: Turn | None = None) -> None:
+    """Run the step that this message is for, and what follows while the task's turn lasts.
 
     A message that comes twice or late finds the fence moved and does nothing.
     """
     claimed = take(run_id, sequence, attempt)
     if claimed:
-        go_on(claimed, Budget(queue=dispatch.queue_of(claimed.run)))
+        go_on(claimed, turn or Turn(queue=dispatch.queue_of(claimed.run)))
 
 
-def wake(run_id: int, sequence: int) -> None:
+def wake(run_id: int, sequence: int, turn: Turn | None = None) -> None:
     """End a wait whose time has come, and run what follows. Too early, or too late, does nothing."""
-    move_suspended(run_id, lambda run, now: due(run, now, sequence), queue=dispatch.queue_of)
+    move_suspended(
+        run_id, lambda run, now: due(run, now, sequence), lambda run: turn or Turn(queue=dispatch.queue_of(run))
+    )
 
 
-def deliver(run_id: int) -> None:
+def deliver(run_id: int, turn: Turn | None = None) -> None:
     """Hand a run the next message of its inbox, and run what follows."""
-    move_suspended(run_id, inbox.deliver, queue=lambda run: settings.QUEUE)
+    move_suspended(run_id, inbox.deliver, lambda run: turn or Turn(queue=settings.QUEUE))
+
+
+TASKS: dict[str, Callable[..., None]] = {
+    dispatch.EXECUTE: execute,
+    dispatch.WAKE: wake,
+    dispatch.DELIVER: deliver,
+}
+
+
+def several(task: str, queue: str | None, arguments: Sequence[Sequence[Any]]) -> None:
+    """Do what several messages ask for, one after the other; what is not quick leaves the rest to others."""
+    turn = Turn(queue=queue, task=task, rest=[tuple(each) for each in arguments])
+    while turn.rest:
+        if not turn.lasts():
+            turn.hand_over()
+            return
+        each = turn.rest.pop(0)
+        try:
+            TASKS[task](*each, turn=turn)
+        except Exception:  # one that cannot be done must not keep the others from it
+            turn.rolled_back()
+            text = "%s%s failed; those that came with it go on."
+            logger.exception(text, task, each, extra=logs.fields(run_id=each[0]))
+        except BaseException:  # the worker is made to end
+            turn.hand_over()
+            raise
 
 
 def move_suspended(
     run_id: int,
-    decision: Callable[[WorkflowRun, datetime], rows.Move | None],
+    decision: Decision,
+    turn_of: TurnOf | None = None,
     *,
-    queue: Callable[[WorkflowRun], str | None] | None = None,
     skip_locked: bool = False,
 ) -> bool:
     """Lock a run, commit the move that ``decision`` makes of it, and run what follows if this worker may.
 
     Args:
-        queue: gives the queue that this task came from; None leaves what follows to the workers.
+        turn_of: gives the turn of this task; None leaves what follows to the workers.
         skip_locked: leave a run alone that somebody else holds.
 
     Returns whether the run moved.
     """
+    moved = _move(run_id, decision, turn_of, skip_locked=skip_locked)
+    if moved and moved.turn:
+        go_on(moved.claim, moved.turn)
+    return moved is not None
+
+
+class _Moved(NamedTuple):
+    """What became of a move: the task's turn, and the claim of the step that follows if it is done here."""
+
+    turn: Turn | None
+    claim: Claim | None
+
+
+def _move(run_id: int, decision: Decision, turn_of: TurnOf | None, *, skip_locked: bool = False) -> _Moved | None:
     with rows.transaction_of_runs():
         locked = rows.lock(run_id, skip_locked=skip_locked)
         if locked is None:
-            return False
+            return None
         run, watch = locked
         move = decision(run, watch.now())
         if move is None:
-            return False
-        budget = Budget(queue=queue(run)) if queue else None
-        stays = budget is not None and budget.stays(run, move.transition)
-        commit.commit(run, move.transition, watch.now(), message=move.message, claim=stays)
-    if budget and stays:
-        go_on(Claim(run, watch), budget)
-    return True
+            return None
+        turn = turn_of(run) if turn_of else None
+        stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn)
+    return _Moved(turn, Claim(run, watch) if stays else None)
 
 
 def due(run: WorkflowRun, now: datetime, sequence: int | None = None) -> rows.Move | None:
@@ -122,42 +139,68 @@ def take(run_id: int, sequence: int, attempt: int) -> Claim | None:
     return Claim(run, rows.stopwatch(run)) if run else None
 
 
-def go_on(claim: Claim, budget: Budget) -> None:
-    """Run the claimed step and, while the budget allows, those after it."""
-    staying = True
-    while staying:
-        budget.steps -= 1
-        fence = (claim.run.sequence, claim.run.attempt)
-        try:
-            with heartbeat.keeping(claim.run), notices.attempt(claim):
-                staying = _visit(claim, budget)
-        except BaseException as error:  # the worker is made to end, or the step ends it
-            stopping.give_back(claim.run, {fence, (claim.run.sequence, claim.run.attempt)}, error)
-            raise
+def go_on(claim: Claim | None, turn: Turn) -> None:
+    """Run the claimed step and those after it while the turn lasts, in this run and in its family."""
+    while True:
+        while claim is not None and _take_step(claim, turn):
+            pass
+        if not turn.family:
+            return
+        claim = _next_of(turn)
 
 
-def _visit(claim: Claim, budget: Budget) -> bool:
+def _next_of(turn: Turn) -> Claim | None:
+    """Return the claim of the family's next run, if there is something to do for it."""
+    next_one = turn.family.popleft()
+    if isinstance(next_one, Claim):
+        return next_one
+    if not turn.lasts():
+        dispatch.delivery(next_one)
+        return None
+    moved = _move(next_one, inbox.deliver, lambda run: turn)
+    return moved.claim if moved else None
+
+
+def _take_step(claim: Claim, turn: Turn) -> bool:
+    """Run the claimed step; say whether the next one is claimed too."""
+    turn.share(claim.run)
+    turn.steps -= 1
+    place, began = pace.place_of(claim.run), monotonic()
+    fence = (claim.run.sequence, claim.run.attempt)
+    try:
+        with heartbeat.keeping(claim.run), notices.attempt(claim):
+            stays = _visit(claim, turn)
+    except BaseException as error:  # the worker is made to end, or the step ends it
+        stopping.give_back(claim.run, {fence, (claim.run.sequence, claim.run.attempt)}, error)
+        raise
+    pace.note(place, monotonic() - began)
+    return stays
+
+
+def _visit(claim: Claim, turn: Turn) -> bool:
     fence = (claim.run.sequence, claim.run.attempt)
     lines = logs.about(claim.run)
     try:
-        return _succeed_or_fail(claim, fence, budget)
+        return _succeed_or_fail(claim, fence, turn)
     except StaleClaim:
+        turn.rolled_back()
         text = "%s moved on while step %s ran; its result was discarded."
         logger.warning(text, claim.run, lines["step"], extra=lines)
         notices.discarded(claim.run)
         return False
 
 
-def _succeed_or_fail(claim: Claim, fence: tuple[int, int], budget: Budget) -> bool:
+def _succeed_or_fail(claim: Claim, fence: tuple[int, int], turn: Turn) -> bool:
     try:
-        return _attempt(claim, budget)
+        return _attempt(claim, turn)
     except StaleClaim:
         raise
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything
-        return _settle_failure(claim, fence, error, budget)
+        turn.rolled_back()
+        return _settle_failure(claim, fence, error, turn)
 
 
-def _attempt(claim: Claim, budget: Budget) -> bool:
+def _attempt(claim: Claim, turn: Turn) -> bool:
     run = claim.run
     definition, step = code.of(run)
     _check_attempts(run, definition.retry_of(step))
@@ -165,10 +208,10 @@ def _attempt(claim: Claim, budget: Budget) -> bool:
     if step.atomic:
         with rows.transaction_of_runs():
             value = call.call(definition, step, run, context)
-            return _settle(claim, definition, Returned(value, context), budget)
+            return _settle(claim, definition, Returned(value, context), turn)
     value = call.call(definition, step, run, context)
     with rows.transaction_of_runs():
-        return _settle(claim, definition, Returned(value, context), budget)
+        return _settle(claim, definition, Returned(value, context), turn)
 
 
 def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
@@ -179,13 +222,11 @@ def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
         )
 
 
-def _settle(claim: Claim, definition: WorkflowDefinition | None, happening: Happening, budget: Budget) -> bool:
+def _settle(claim: Claim, definition: WorkflowDefinition | None, happening: Happening, turn: Turn) -> bool:
     run = claim.run
     state = _with_lost_attempts(rows.snapshot(run, definition), claim.watch.now())
     transition = decide(definition, state, happening, claim.watch.now())
-    stays = budget.stays(run, transition)
-    commit.commit(run, transition, claim.watch.now(), claim=stays, ends=True)
-    return stays
+    return commit.commit(run, transition, claim.watch.now(), turn=turn, ends=True)
 
 
 def _with_lost_attempts(state: RunState, now: datetime) -> RunState:
@@ -196,7 +237,7 @@ def _with_lost_attempts(state: RunState, now: datetime) -> RunState:
     return replace(state, failures=tuple(merged)) if failures else state
 
 
-def _settle_failure(claim: Claim, fence: tuple[int, int], error: Exception, budget: Budget) -> bool:
+def _settle_failure(claim: Claim, fence: tuple[int, int], error: Exception, turn: Turn) -> bool:
     text = storable("".join(traceback.format_exception(error)))
     happening = Raised(error, traceback=text, chance=random.random())
     with rows.transaction_of_runs():
@@ -204,6 +245,6 @@ def _settle_failure(claim: Claim, fence: tuple[int, int], error: Exception, budg
         claim.run, claim.watch = rows.lock_existing(claim.run.pk)
         if (claim.run.sequence, claim.run.attempt) != fence or claim.run.status != RUNNING:
             raise StaleClaim
-        stays = _settle(claim, rows.definition_of(claim.run), happening, budget)
+        stays = _settle(claim, rows.definition_of(claim.run), happening, turn)
     notices.raised(claim, error)
     return stays
