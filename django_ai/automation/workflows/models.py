@@ -30,6 +30,7 @@ __all__ = [
     "StepExecution",
     "Suspension",
     "WaitOutcome",
+    "Workflow",
     "WorkflowRun",
     "WorkflowRunQuerySet",
     "WorkflowStatus",
@@ -178,6 +179,16 @@ class WorkflowRun(models.Model):
     def current_step_display(self) -> dict[str, Any]:
         """All that a front end needs to show the run as it is now; every key is always there."""
         return display.current_step_display(self)
+
+
+class Workflow(WorkflowRun):
+    """The runs seen as what they are runs of; the admin lists what the code declares."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = "workflow"
+        verbose_name_plural = "workflows"
 
 
 class RunTag(models.Model):

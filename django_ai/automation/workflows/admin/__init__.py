@@ -1,5 +1,5 @@
 """The admin's pages of workflows and their runs; loaded, and so registered, by Django's admin alone."""
 
-from . import runs
+from . import runs, workflows
 
-__all__ = ["runs"]
+__all__ = ["runs", "workflows"]

@@ -15,6 +15,11 @@ def _may(request: HttpRequest, action: str) -> bool:
     return request.user.has_perm(f"{WorkflowRun._meta.app_label}.{action}_workflowrun")
 
 
+def may_see(request: HttpRequest) -> bool:
+    """Say whether the user may see runs."""
+    return _may(request, "view") or _may(request, "change")
+
+
 class RunPermissions(ModelAdmin):
     """Runs are started by code and deleted by the retention, never by hand."""
 

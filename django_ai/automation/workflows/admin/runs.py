@@ -37,7 +37,7 @@ class RunList(ChangeList):
 class WorkflowRunAdmin(Acting):
     """Shows runs, and lets those who may move them."""
 
-    list_display = ("run", "state", "step", "waiting", "age", "attempts", "fault")
+    list_display = ("run", "state", "step", "news", "age")
     list_display_links = ("run",)
     list_filter = FILTERS
     list_select_related = ("suspension",)
@@ -94,13 +94,17 @@ class WorkflowRunAdmin(Acting):
 
     @admin.display(description="step")
     def step(self, run: WorkflowRun) -> SafeString:
-        """Where it is."""
-        return format_html('<code class="wf-step">{}</code>', run.current_step)
+        """Where it is, and which attempt of how many where not all went well."""
+        attempts = sentences.attempts(run)
+        again = format_html(' <span class="wf-quiet">attempt {}</span>', attempts) if attempts else ""
+        return format_html('<code class="wf-step">{}</code>{}', run.current_step, again)
 
-    @admin.display(description="waits for", empty_value="")
-    def waiting(self, run: WorkflowRun) -> str:
-        """What it waits for, until when."""
-        return sentences.waiting(run, timezone.now())
+    @admin.display(description="waits for, or went wrong", empty_value="")
+    def news(self, run: WorkflowRun) -> SafeString | str:
+        """What it waits for and until when, or the first line of what went wrong."""
+        waiting = sentences.waiting(run, timezone.now())
+        fault = _fault(run)
+        return format_html("{}{}{}", waiting, " · " if waiting and fault else "", fault)
 
     @admin.display(description="age")
     def age(self, run: WorkflowRun) -> SafeString:
@@ -108,18 +112,12 @@ class WorkflowRunAdmin(Acting):
         now = timezone.now()
         return format_html('<span title="{}">{}</span>', moment(run.created_at, now), short(now - run.created_at))
 
-    @admin.display(description="attempt", empty_value="")
-    def attempts(self, run: WorkflowRun) -> str:
-        """Which attempt of its step it is at."""
-        return sentences.attempts(run)
 
-    @admin.display(description="error", empty_value="")
-    def fault(self, run: WorkflowRun) -> SafeString | str:
-        """The first line of what went wrong."""
-        first = run.error.strip().partition("\n")[0]
-        if not first or run.status == CANCELLED:
-            return first
-        if has_secrets(context_class_of(run.name, run.version)):
-            first = first.partition(":")[0]  # the run's page has more, cleared of the secrets
-        cut = first if len(first) <= LONGEST_ERROR else f"{first[:LONGEST_ERROR]}…"
-        return format_html('<span class="wf-error" title="{}">{}</span>', first, cut)
+def _fault(run: WorkflowRun) -> SafeString | str:
+    first = run.error.strip().partition("\n")[0]
+    if not first or run.status == CANCELLED:
+        return first
+    if has_secrets(context_class_of(run.name, run.version)):
+        first = first.partition(":")[0]  # the run's page has more, cleared of the secrets
+    cut = first if len(first) <= LONGEST_ERROR else f"{first[:LONGEST_ERROR]}…"
+    return format_html('<span class="wf-error" title="{}">{}</span>', first, cut)

@@ -47,28 +47,31 @@ def sentence(run: WorkflowRun, now: datetime) -> str:
 def _running(run: WorkflowRun, now: datetime) -> str:
     step = f"“{run.current_step}”"
     if run.lease_until is None:
-        since = f" since {duration(now - run.dispatched_at)}" if run.dispatched_at else ""
-        return f"The step {step} waits for a worker{since}."
+        return f"The step {step} waits for a worker{_since(run.dispatched_at, now)}."
     if run.lease_until < now:
         return f"The worker of the step {step} has been silent for too long; another one will take the step over."
-    since = f" since {duration(now - run.visit_started_at)}" if run.visit_started_at else ""
     again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
-    return f"A worker runs the step {step}{again}{since}."
+    return f"A worker runs the step {step}{again}{_since(run.visit_started_at, now)}."
+
+
+def _since(start: datetime | None, now: datetime) -> str:
+    return f" since {moment(start, now)} ({duration(now - start)})" if start else ""
 
 
 def _waiting(run: WorkflowRun, wait: Suspension, now: datetime) -> str:
-    since = duration(now - wait.created_at)
+    since = _since(wait.created_at, now)
     due = moment(wait.due_at, now) if wait.due_at else ""
     late = " That is past: it will wake as soon as the scheduler looks." if wait.due_at and wait.due_at < now else ""
     if wait.kind == WaitKind.TIMER:
-        return f"Sleeps since {since}, until {due}; then goes on with “{wait.then or run.current_step}”.{late}"
+        return f"Sleeps{since}, until {due}; then goes on with “{wait.then or run.current_step}”.{late}"
     if wait.kind == WaitKind.RETRY:
-        return f"Attempt {run.attempt} of {_attempts(run)} failed {since} ago; the next one starts at {due}.{late}"
+        ago = duration(now - wait.created_at)
+        return f"Attempt {run.attempt} of {_attempts(run)} failed {ago} ago; the next one starts at {due}.{late}"
     what = _text(_WAITS, run, wait) if wait.kind in _WAITS else f"Waits for a {wait.kind}"
     if not due:
-        return f"{what} since {since}, for as long as it takes; then goes on with “{_next(run, wait)}”."
+        return f"{what}{since}, for as long as it takes; then goes on with “{_next(run, wait)}”."
     otherwise = f"goes on with “{wait.on_timeout}”" if wait.on_timeout else "fails"
-    return f"{what} since {since}, until {due}; then it {otherwise}.{late}"
+    return f"{what}{since}, until {due}; then it {otherwise}.{late}"
 
 
 def waiting(run: WorkflowRun, now: datetime) -> str:

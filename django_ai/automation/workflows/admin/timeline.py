@@ -14,7 +14,7 @@ from ..machine.statuses import RUNNING
 from ..models import PastWait, Signal, SignalKind, StepExecution, WaitOutcome, WorkflowRun
 from .masking import Mask
 from .showing import shown
-from .times import duration
+from .times import compact
 
 # The width of a time line, in the units of its picture, and that of the shortest bar.
 WIDTH = 1000.0
@@ -110,7 +110,7 @@ def with_bars(rows: Sequence[Row], now: datetime) -> list[Row]:
         return Bar(x=round(min(x, WIDTH - LEAST), 2), width=round(width, 2), kind=kind)
 
     return [
-        replace(row, bars=[bar(*span) for span in row.spans], took=duration((row.end or now) - row.start))
+        replace(row, bars=[bar(*span) for span in row.spans], took=compact((row.end or now) - row.start))
         for row in rows
     ]
 

@@ -22,6 +22,15 @@ def duration(span: timedelta) -> str:
     return "0 s"
 
 
+def compact(span: timedelta) -> str:
+    """Return a duration that fits into a column, as ``9 min 22 s``."""
+    seconds = max(span.total_seconds(), 0.0)
+    for size, unit, part, smaller in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} {seconds % size // part:.0f} {smaller}"
+    return duration(span)
+
+
 def short(span: timedelta) -> str:
     """Return a duration in its largest unit, as ``3 h``."""
     seconds = max(span.total_seconds(), 0.0)
