@@ -92,3 +92,16 @@ def test_what_a_worker_had_fetched_when_it_stopped_is_done_by_the_next(installat
         wait_until(books.all_ended, 60, "The next worker does the rest")
     done = "SELECT count(*) FROM payment_payment WHERE reference LIKE 'many %%'"
     assert books.value(done) == 300
+
+
+@pytest.mark.parametrize(
+    ("pool", "said"), [("prefork", "It was broken off."), ("threads", "It could not be broken off.")]
+)
+def test_a_step_that_blocks_for_longer_than_its_timeout_fails(installation, pool, said):
+    books = installation.books
+    with worker(installation, pool) as only:
+        tell(installation, "engine.start('stuck')")
+        wait_until(books.all_ended, 60, "The run ends")
+        only.kill()
+    error = "SELECT error FROM django_ai_workflows_workflowrun WHERE name = 'stuck' ORDER BY id DESC"
+    assert said in books.value(error)

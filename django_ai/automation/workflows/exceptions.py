@@ -86,6 +86,12 @@ class WaitTimedOut(WorkflowError):
     """What the run waited for did not come in time."""
 
 
+class StepTimedOut(WorkflowError):
+    """The step ran for longer than its timeout and was broken off."""
+
+    retryable = True
+
+
 class WorkerLost(WorkflowError):
     """The worker that ran this step disappeared before the step ended."""
 

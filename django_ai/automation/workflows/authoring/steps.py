@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from ..exceptions import DeclarationError
@@ -13,6 +14,9 @@ from ..machine.definition import Retry, StepDefinition
 from ..metadata import StepDisplayMetadata
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+# In seconds. A thread cannot wait for much longer, nor should anybody for a step.
+LONGEST_TIMEOUT = 30 * 86_400
 
 # The attributes under which decorators leave their options on a step's function.
 STEP_ATTRIBUTE = "__workflow_step__"
@@ -30,6 +34,7 @@ class StepOptions:
     atomic: bool
     display: StepDisplayMetadata | None
     aliases: tuple[str, ...]
+    timeout: timedelta | None
 
 
 def step(
@@ -42,6 +47,7 @@ def step(
     atomic: bool = True,
     display: StepDisplayMetadata | None = None,
     aliases: Sequence[str] = (),
+    timeout: timedelta | float | None = None,
 ) -> Callable[[Function], Function]:
     """Make a method a step of its workflow.
 
@@ -53,22 +59,33 @@ def step(
             step, so that what it writes happens exactly once. False for long calls to the outside.
         display: how the step is shown to a person.
         aliases: names that the step had before. Runs that stand at one of them go on here.
+        timeout: for how long an attempt may run, as a timedelta or in seconds. Then it is broken off and
+            counts as failed. The step of a form runs in the request and is not bounded by it.
 
     Raises:
-        DeclarationError: written without parentheses, or with a retry that is no Retry, or with
-            aliases that are no list of names.
+        DeclarationError: written without parentheses, or with a retry that is no Retry, with
+            aliases that are no list of names, or with a timeout that is no time.
     """
     if undecorated is not None:
         above = f" above {undecorated.__name__}" if inspect.isfunction(undecorated) else ""
         raise DeclarationError(f"Write @step() with parentheses{above}; its options have names, as start=True.")
     check_retry(retry, "@step(retry=)")
-    options = StepOptions(start, retry, queue, atomic, display, _names(aliases))
+    options = StepOptions(start, retry, queue, atomic, display, _names(aliases), _time(timeout))
 
     def decorate(function: Function) -> Function:
         setattr(function, STEP_ATTRIBUTE, options)
         return function
 
     return decorate
+
+
+def _time(timeout: object) -> timedelta | None:
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_TIMEOUT:
+        raise DeclarationError(f"@step(timeout={timeout!r}) must be a timedelta or seconds, and at most 30 days.")
+    return timedelta(seconds=seconds)
 
 
 def _names(aliases: object) -> tuple[str, ...]:
@@ -132,6 +149,7 @@ def _definition(cls: type, name: str, function: Any) -> StepDefinition:
         entry=_entry(name, function, action),
         action=action,
         aliases=options.aliases,
+        timeout=options.timeout,
         parameters=frozenset(list(inspect.signature(function).parameters)[1:]),
     )
 

@@ -112,6 +112,7 @@ class StepDefinition:
     action: Any = None
     parameters: frozenset[str] = frozenset()
     aliases: tuple[str, ...] = ()
+    timeout: timedelta | None = None
 
     @property
     def is_form(self) -> bool:

@@ -75,6 +75,13 @@ def renew(fence: Fence) -> None:
 _hearts: dict[int, Heart] = {}
 
 
+def let_go(run: WorkflowRun, sequence: int, attempt: int) -> None:
+    """Renew the lease of this claim no more, though its step still runs."""
+    heart = _hearts.get(os.getpid())
+    if heart:
+        heart.release((run.pk, sequence, attempt))
+
+
 @contextmanager
 def keeping(run: WorkflowRun) -> Iterator[None]:
     """Keep the claim of ``run`` alive while the block runs."""

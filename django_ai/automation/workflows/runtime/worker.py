@@ -6,21 +6,24 @@ import logging
 import random
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
 from ...conf import settings
 from .. import logs
-from ..exceptions import StaleClaim, WorkerLost, describe, storable
+from ..exceptions import StaleClaim, StepTimedOut, WorkerLost, describe, storable
 from ..machine.decide import decide
-from ..machine.definition import Retry, WorkflowDefinition
+from ..machine.definition import Retry, StepDefinition, WorkflowDefinition
 from ..machine.happenings import Due, Happening, Raised, Returned
 from ..machine.state import Failure, RunState
 from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
-from . import call, code, commit, dispatch, heartbeat, inbox, notices, pace, rows, stopping, vendors
+from . import call, code, commit, dispatch, heartbeat, inbox, notices, pace, rows, stopping, timeouts, vendors
 from .turn import Claim, Turn
 
 logger = logging.getLogger(__name__)
@@ -172,9 +175,16 @@ def _take_step(claim: Claim, turn: Turn) -> bool:
             stays = _visit(claim, turn)
     except BaseException as error:  # the worker is made to end, or the step ends it
         stopping.give_back(claim.run, {fence, (claim.run.sequence, claim.run.attempt)}, error)
+        _give_back_family(turn, error)
         raise
     pace.note(place, monotonic() - began)
     return stays
+
+
+def _give_back_family(turn: Turn, error: BaseException) -> None:
+    for other in turn.family:
+        if isinstance(other, Claim):
+            stopping.give_back(other.run, {(other.run.sequence, other.run.attempt)}, error)
 
 
 def _visit(claim: Claim, turn: Turn) -> bool:
@@ -207,11 +217,22 @@ def _attempt(claim: Claim, turn: Turn) -> bool:
     context = code.context_of(run, definition)
     if step.atomic:
         with rows.transaction_of_runs():
-            value = call.call(definition, step, run, context)
+            value = _call(claim, definition, step, context)
             return _settle(claim, definition, Returned(value, context), turn)
-    value = call.call(definition, step, run, context)
+    value = _call(claim, definition, step, context)
     with rows.transaction_of_runs():
         return _settle(claim, definition, Returned(value, context), turn)
+
+
+def _call(claim: Claim, definition: WorkflowDefinition, step: StepDefinition, context: BaseModel) -> object:
+    run, fence = claim.run, (claim.run.sequence, claim.run.attempt)
+
+    def give_up(error: StepTimedOut) -> None:
+        heartbeat.let_go(run, *fence)
+        with suppress(StaleClaim):
+            _settle_failure(replace(claim), fence, error, Turn(queue=None, steps=0))
+
+    return timeouts.run(lambda: call.call(definition, step, run, context), step.timeout, give_up)
 
 
 def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
