@@ -37,6 +37,7 @@ extensions = [
     "sphinx_design",
     "diagrams",
     "names",
+    "pictures",
     "tables",
 ]
 exclude_patterns = ["_build", "_extensions"]

@@ -1,5 +1,6 @@
 """The code of every page runs as it is printed, in its order, and every command that is shown is there."""
 
+import re
 from contextlib import suppress
 from unittest import SkipTest
 
@@ -30,6 +31,15 @@ def test_the_blocks_of_the_page_work(page, request, settings, workflows, monkeyp
 @pytest.mark.parametrize("page", pages.PAGES, ids=pages.name_of)
 def test_each_block_says_what_language_it_is_in(page):
     assert pages.languages_of(page) <= EVALUATORS.keys()
+
+
+@pytest.mark.parametrize("page", [pages.ROOT / name for name in ("README.md", "CONTRIBUTING.md")], ids=pages.name_of)
+def test_what_the_page_links_to_is_there(page):
+    text = page.read_text()
+    targets = [*re.findall(r"\]\(([^)#]+)", text), *re.findall(r'(?:src|srcset)="([^"]+)"', text)]
+    assert targets
+    local = [target for target in targets if "://" not in target]
+    assert [target for target in local if not (pages.ROOT / target).exists()] == []
 
 
 @pytest.mark.parametrize(
