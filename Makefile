@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	&& echo $$python && break; done)
 ARGS ?=
 
-.PHONY: help venv test matrix lint format demo docs wheel clean
+.PHONY: help venv test matrix lint format demo docs bench wheel clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,10 @@ demo: $(STAMP) ## Watch workflows run; ONCE=1 without a terminal, PORT=8001
 
 docs: $(STAMP) ## Build the documentation into docs/_build/html; warnings are errors
 	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -d .cache/doctrees docs docs/_build/html
+
+bench: $(STAMP) ## Measure; QUICK=1, ONLY=steps,idle, PEERS=absurd, REPEATS=3, DOCS=1
+	$(BIN)/python -m benchmarks compare $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(PEERS),--peers $(PEERS)) $(if $(REPEATS),--repeats $(REPEATS)) $(if $(DOCS),--docs)
 
 wheel: $(STAMP) ## Build the wheel and try it in an environment of its own
 	rm -rf dist .cache/wheel

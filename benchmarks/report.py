@@ -11,6 +11,11 @@ from benchmarks.metrics import GOALS, METRICS, Goal, Metric, by_name
 
 Results = dict[str, Any]
 MISSING = "–"
+QUIET_LOAD = 0.5
+BUSY = (
+    "**The machine was busy with other things**: what was counted (CPU, statements, commits, WAL) holds, but times and"
+    " rates do not."
+)
 NOTICE = "<!-- Written by `make bench`. Change the benchmark, not this file. -->"
 
 
@@ -32,10 +37,10 @@ def medians(results: Results) -> dict[str, dict[str, float]]:
 
 def markdown(results: Results) -> str:
     """Return the whole report."""
-    parts = [NOTICE, _told(results), circumstances(results), "## Figures", _figures(results)]
+    parts = [NOTICE, _told(results), circumstances(results), "### Figures", _figures(results)]
     if others(results):
-        parts += ["## How many times better", _ratios(results)]
-    return "\n\n".join([*parts, "## Goals", _goals(results)]) + "\n"
+        parts += ["### How many times better", _ratios(results)]
+    return "\n\n".join([*parts, "### Goals", _goals(results)]) + "\n"
 
 
 def others(results: Results) -> list[str]:
@@ -60,7 +65,8 @@ def _told(results: Results) -> str:
         "quick": "A quick run, for a first look: few runs and repeats, so the figures are rough",
     }
     kind = sizes.get(results["sizes"], f"A run of size {results['sizes']!r}")
-    return f"{kind}. {results['repeats']} repeats, all contenders in turn; {results['when']}."
+    told = f"{kind}. {results['repeats']} repeats, all contenders in turn; {results['when']}."
+    return f"{told} {BUSY}" if float(results["machine"]["load before"]) > QUIET_LOAD else told
 
 
 def circumstances(results: Results) -> str:

@@ -40,7 +40,7 @@ extensions = [
     "pictures",
     "tables",
 ]
-exclude_patterns = ["_build", "_extensions"]
+exclude_patterns = ["_build", "_extensions", "performance/*"]
 suppress_warnings = ["toc.not_included"]
 myst_fence_as_directive = ["mermaid"]
 default_role = "code"

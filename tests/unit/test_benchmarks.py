@@ -23,7 +23,7 @@ def results() -> dict[str, Any]:
         "sizes": "full",
         "repeats": 3,
         "contenders": TITLES,
-        "machine": {"cores": "2"},
+        "machine": {"cores": "2", "load before": "0.10"},
         "redis": "7.0",
         "postgres": {"server_version": "15.1", "fsync": "on"},
         "versions": {"django_ai": {"django": "5.2"}, "limit": {}},
@@ -89,6 +89,12 @@ def test_a_goal_without_figures_is_neither_reached_nor_missed():
 def test_a_quick_run_is_called_one(results):
     results["sizes"] = "quick"
     assert "A quick run" in report.markdown(results)
+
+
+def test_figures_of_a_busy_machine_are_not_to_be_trusted(results):
+    assert "The machine was busy" not in report.markdown(results)
+    results["machine"]["load before"] = "3.20"
+    assert "The machine was busy" in report.markdown(results)
 
 
 def test_the_chart_is_a_picture_with_a_bar_for_each_figure(results):
