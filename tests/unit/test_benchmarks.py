@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -98,7 +98,7 @@ def test_figures_of_a_busy_machine_are_not_to_be_trusted(results):
 
 
 def test_the_chart_is_a_picture_with_a_bar_for_each_figure(results):
-    picture = ElementTree.fromstring(chart.svg(results))
+    picture = ET.fromstring(chart.svg(results))
     bars = [bar for bar in picture.iter("{http://www.w3.org/2000/svg}rect") if bar.get("class") in {"own", "other"}]
     steps = [float(bar.get("width", "")) for bar in bars[:3]]
     assert steps == pytest.approx([1000 * scale(1400), 450 * scale(1400), 500 * scale(1400)], abs=0.1)
@@ -117,7 +117,9 @@ def test_every_workload_is_measured_and_done_by_somebody():
 def test_every_goal_names_figures_and_contenders_that_exist():
     names = {metric.name for metric in METRICS}
     known = {contender.name for contender in contenders.CONTENDERS} | {"", "best"}
-    assert [goal for goal in GOALS if {goal.metric, goal.of or goal.metric} - names or goal.contender not in known] == []
+    assert [
+        goal for goal in GOALS if {goal.metric, goal.of or goal.metric} - names or goal.contender not in known
+    ] == []
 
 
 def test_this_project_always_takes_part():
@@ -125,7 +127,7 @@ def test_this_project_always_takes_part():
 
 
 def test_an_unknown_peer_is_refused_with_those_that_there_are():
-    with pytest.raises(SystemExit, match="No such peer: abzurd. There are: django_ai, celery"):
+    with pytest.raises(SystemExit, match=r"No such peer: abzurd\. There are: django_ai, celery"):
         contenders.chosen("abzurd")
 
 
