@@ -1,0 +1,108 @@
+"""What is done to the runs that are named, or to all of a choice, one after the other and with progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from ..exceptions import WorkflowError
+from ..models import WorkflowRun
+from . import arguments
+from .console import Console
+from .subcommands.list_runs import add_filters, filtered
+
+BATCH = 500
+
+
+def add_choice(parser: CommandParser) -> None:
+    """Declare how runs are named or chosen."""
+    parser.add_argument("runs", nargs="*", metavar="run", help="ids or idempotency keys")
+    parser.add_argument("--all", action="store_true", help="all that the options below choose")
+    add_filters(parser)
+    parser.add_argument("--no-input", action="store_true", help="do not ask")
+
+
+@dataclass(slots=True)
+class Done:
+    """What became of the runs: those that it was done to, and the reasons why not to others."""
+
+    runs: list[int] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it JSON-ready."""
+        return {"done": self.runs, "refused": self.refused}
+
+
+def do(
+    options: dict[str, Any],
+    console: Console,
+    *,
+    verb: str,
+    statuses: frozenset[str],
+    act: Callable[[int], WorkflowRun],
+) -> Done:
+    """Do something to runs: to those that are named, or with ``--all`` to those chosen that are in ``statuses``.
+
+    Raises:
+        CommandError: neither is given, or both, or the person said no.
+    """
+    if bool(options["runs"]) == options["all"]:
+        raise CommandError(
+            "Name the runs, or choose them with --all and --status, --workflow, --since, --tag, --stuck."
+        )
+    done = Done()
+    if options["runs"]:
+        for run in [arguments.run(reference) for reference in options["runs"]]:
+            _do_one(run.pk, act, done)
+        return done
+    chosen = filtered(options).filter(status__in=statuses)
+    count = chosen.count()
+    if count and not options["no_input"]:
+        _ask(f"{verb} {count:,} runs? [y/N] ")
+    for number, run_id in enumerate(_ids(chosen), start=1):
+        _do_one(run_id, act, done)
+        console.progress(number / count, f"{number:,} of {count:,}")
+    console.end_progress()
+    return done
+
+
+def _do_one(run_id: int, act: Callable[[int], WorkflowRun], done: Done) -> None:
+    try:
+        act(run_id)
+    except (WorkflowError, WorkflowRun.DoesNotExist) as error:
+        done.refused[run_id] = str(error)
+    else:
+        done.runs.append(run_id)
+
+
+def _ids(chosen: Any) -> Iterator[int]:
+    last = 0
+    while batch := list(chosen.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        yield from batch
+        last = batch[-1]
+
+
+def _ask(question: str) -> None:
+    try:
+        answer = input(question)
+    except EOFError:
+        raise CommandError("Nobody is there to answer: say --no-input.") from None
+    if answer.strip().lower() not in ("y", "yes"):
+        raise CommandError("Nothing was done.")
+
+
+def tell(done: Done, console: Console, *, what: str, as_json: bool) -> int:
+    """Print what became of the runs and return the exit code: 1 where one refused."""
+    if as_json:
+        console.json(done.as_data())
+    else:
+        for run_id, reason in done.refused.items():
+            console.line(f"#{run_id}: {reason}", "ERROR")
+        if done.runs or not done.refused:
+            count = len(done.runs)
+            console.line(f"{count:,} run{'' if count == 1 else 's'} {what}.", "SUCCESS" if count else "WARNING")
+    return 1 if done.refused else 0

@@ -1,0 +1,41 @@
+"""`workflows signal`: send a signal to one run, or to all that wait for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from ...runtime.engine import engine
+from .. import arguments
+from .base import Subcommand, add_json
+
+
+class SendSignal(Subcommand):
+    """Sends one signal."""
+
+    help = "send a signal; the exit code is 1 where no run takes it"
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", help="the signal's name")
+        parser.add_argument(
+            "fields", nargs="*", metavar="key=text", help="a field of the payload; key:=JSON for others"
+        )
+        parser.add_argument("--payload", metavar="JSON", help="the payload as a JSON object")
+        parser.add_argument("--run", help="send it to this run alone, which keeps it until it waits for it")
+        parser.add_argument("--correlate", metavar="KEY", help="reach only the runs that wait with this key")
+        add_json(parser)
+
+    def handle(self, **options: Any) -> int:
+        if options["run"] and options["correlate"]:
+            raise CommandError("--run and --correlate exclude one another: a run that is named needs no key.")
+        payload = arguments.fields(options["payload"], "--payload", options["fields"])
+        run = arguments.run(options["run"]) if options["run"] else None
+        count = engine.signal(options["name"], payload, run=run, correlate=options["correlate"])
+        if options["json"]:
+            self.console.json({"signal": options["name"], "runs": count})
+        elif count:
+            self.console.line(f"Handed to {run or (f'{count} runs' if count > 1 else 'one run')}.", "SUCCESS")
+        else:
+            self.console.line(f"No run waits for the signal {options['name']!r} now.", "WARNING")
+        return 0 if count else 1
