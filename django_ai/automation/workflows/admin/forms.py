@@ -15,8 +15,8 @@ from pydantic.fields import FieldInfo
 from ..exceptions import ContextInvalid
 from ..machine import context as contexts
 from ..machine.commands import WaitKind
+from ..masking import context_class_of, sensitive_fields
 from ..models import WorkflowRun
-from .masking import context_class_of, sensitive_fields
 
 PREFIX = "context_"
 

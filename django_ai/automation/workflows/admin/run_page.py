@@ -18,10 +18,10 @@ from ...events.models import Event
 from ..authoring.reading import read_graph
 from ..drawing.svg import Marks, draw
 from ..machine.statuses import CANCELLED, FAILED, RUNNING, SUSPENDED
+from ..masking import Mask
 from ..models import Restart, Signal, SignalKind, WorkflowRun
 from ..runtime import rows
 from . import links, timeline
-from .masking import Mask
 from .sentences import sentence
 from .showing import shown
 

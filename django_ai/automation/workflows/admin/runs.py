@@ -13,12 +13,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ..machine.statuses import CANCELLED
+from ..masking import context_class_of, has_secrets
 from ..models import WorkflowRun
 from . import bounds, bulk, sentences
 from .acting import Acting
 from .badges import badge
 from .filters import FILTERS
-from .masking import context_class_of, has_secrets
 from .searching import HELP, search
 from .times import moment, short
 

@@ -10,9 +10,9 @@ from django.db.models.fields.json import KeyTransform
 from django.http import HttpRequest
 
 from ..authoring.registry import registry
+from ..masking import sensitive_fields
 from ..models import RunTag, WorkflowRun
 from .bounds import CONTEXT_WINDOW, newest
-from .masking import sensitive_fields
 
 HELP = "A run's number, idempotency key or tag; tag:name for all with a tag; field=value for a value of the context."
 

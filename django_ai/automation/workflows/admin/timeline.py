@@ -11,8 +11,8 @@ from typing import Any
 from ..machine.changes import ABSENT, OMITTED, is_omitted
 from ..machine.commands import WaitKind
 from ..machine.statuses import RUNNING
+from ..masking import Mask
 from ..models import PastWait, Signal, SignalKind, StepExecution, WaitOutcome, WorkflowRun
-from .masking import Mask
 from .showing import shown
 from .times import compact
 

@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from ..exceptions import WorkflowError
 from ..models import WorkflowRun
 from . import arguments
-from .console import Console
+from .console import Console, counted
 from .subcommands.list_runs import add_filters, filtered
 
 BATCH = 500
@@ -62,7 +62,7 @@ def do(
     chosen = filtered(options).filter(status__in=statuses)
     count = chosen.count()
     if count and not options["no_input"]:
-        _ask(f"{verb} {count:,} runs? [y/N] ")
+        _ask(f"{verb} {counted(count, 'run')}? [y/N] ")
     for number, run_id in enumerate(_ids(chosen), start=1):
         _do_one(run_id, act, done)
         console.progress(number / count, f"{number:,} of {count:,}")
@@ -103,6 +103,5 @@ def tell(done: Done, console: Console, *, what: str, as_json: bool) -> int:
         for run_id, reason in done.refused.items():
             console.line(f"#{run_id}: {reason}", "ERROR")
         if done.runs or not done.refused:
-            count = len(done.runs)
-            console.line(f"{count:,} run{'' if count == 1 else 's'} {what}.", "SUCCESS" if count else "WARNING")
+            console.line(f"{counted(len(done.runs), 'run')} {what}.", "SUCCESS" if done.runs else "WARNING")
     return 1 if done.refused else 0

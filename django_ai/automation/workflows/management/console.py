@@ -112,9 +112,13 @@ class Console:
 
     def progress(self, part: float, text: str) -> None:
         """Draw how far something is, over what was drawn before; without a terminal nothing is drawn."""
+        self.counter(f"{bar(part)} {text}")
+
+    def counter(self, text: str) -> None:
+        """Draw how far something is of which nobody knows the end."""
         if self.is_interactive:
             width = shutil.get_terminal_size().columns - 1
-            self._err.write(f"\r{_cut(f'{bar(part)} {text}', width):<{width}}\r", _as_it_is, ending="")
+            self._err.write(f"\r{_cut(text, width):<{width}}\r", _as_it_is, ending="")
             self._err.flush()
 
     def end_progress(self) -> None:
@@ -141,6 +145,11 @@ def bar(part: float) -> str:
     """Return a bar that is filled by this part (0 to 1), with its percentage."""
     filled = round(BAR * min(max(part, 0.0), 1.0))
     return f"[{'#' * filled}{'-' * (BAR - filled)}] {part:4.0%}"
+
+
+def counted(count: int, what: str) -> str:
+    """Return ``1 run`` or ``1,234 runs``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def age(span: timedelta) -> str:

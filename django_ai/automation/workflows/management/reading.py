@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ..machine.commands import CLOCKS, WaitKind
+from ..masking import Mask
 from ..models import Suspension, WorkflowRun
 from .console import age
 
@@ -21,7 +22,7 @@ def as_data(run: WorkflowRun) -> dict[str, Any]:
         "attempt": run.attempt,
         "progress": run.progress,
         "waits_for": _wait(run.waits_for),
-        "error": run.error,
+        "error": error_of(run),
         "idempotency_key": run.idempotency_key,
         "owner": run.owner_id,
         "parent": run.parent_run_id,
@@ -29,6 +30,11 @@ def as_data(run: WorkflowRun) -> dict[str, Any]:
         "updated_at": run.updated_at,
         "finished_at": run.finished_at,
     }
+
+
+def error_of(run: WorkflowRun) -> str:
+    """Return a run's error, cleared of the secrets of its context."""
+    return Mask.of(run).text(run.error) if run.error else ""
 
 
 def _wait(wait: Suspension | None) -> dict[str, Any] | None:

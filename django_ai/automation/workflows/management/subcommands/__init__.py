@@ -2,6 +2,7 @@
 
 from .base import Subcommand
 from .cancel_runs import CancelRuns
+from .cleanup import Cleanup
 from .graph import Graph
 from .health import Health
 from .list_runs import ListRuns
@@ -19,4 +20,5 @@ SUBCOMMANDS: dict[str, type[Subcommand]] = {
     "retry": RetryRuns,
     "graph": Graph,
     "health": Health,
+    "cleanup": Cleanup,
 }

@@ -13,7 +13,7 @@ from ...machine.statuses import WorkflowStatus
 from ...models import WorkflowRun
 from .. import arguments
 from ..console import Column, age, status_colour
-from ..reading import as_data, waits_for
+from ..reading import as_data, error_of, waits_for
 from .base import Subcommand, add_json
 
 
@@ -96,5 +96,5 @@ def _row(run: WorkflowRun, now: datetime) -> list[str]:
         str(run.attempt) if run.attempt > 1 else "",
         waits_for(run, now),
         age(now - run.created_at),
-        run.error.partition("\n")[0],
+        error_of(run).partition("\n")[0],
     ]

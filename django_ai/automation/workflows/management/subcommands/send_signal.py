@@ -8,6 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from ...runtime.engine import engine
 from .. import arguments
+from ..console import counted
 from .base import Subcommand, add_json
 
 
@@ -35,7 +36,7 @@ class SendSignal(Subcommand):
         if options["json"]:
             self.console.json({"signal": options["name"], "runs": count})
         elif count:
-            self.console.line(f"Handed to {run or (f'{count} runs' if count > 1 else 'one run')}.", "SUCCESS")
+            self.console.line(f"Handed to {run or counted(count, 'run')}.", "SUCCESS")
         else:
             self.console.line(f"No run waits for the signal {options['name']!r} now.", "WARNING")
         return 0 if count else 1

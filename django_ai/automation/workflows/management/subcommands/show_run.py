@@ -12,10 +12,11 @@ from django.core.management.base import CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
+from ...masking import Mask
 from ...models import SignalState, WaitOutcome, WorkflowRun
 from .. import arguments
 from ..console import Column, age, bar, status_colour, took
-from ..reading import as_data, waits_for
+from ..reading import as_data, error_of, waits_for
 from .base import Subcommand, add_json
 
 
@@ -49,9 +50,10 @@ class ShowRun(Subcommand):
 
     def handle(self, **options: Any) -> int:
         run = arguments.run(options["run"])
-        stations = sorted(_stations(run), key=lambda station: station.sequence)
+        self.mask = Mask.of(run)
+        stations = sorted(_stations(run, self.mask), key=lambda station: station.sequence)
         if options["json"]:
-            self.console.json(_data(run, stations))
+            self.console.json(_data(run, stations, self.mask))
             return 0
         self._head(run, timezone.now())
         self._context(run)
@@ -70,7 +72,7 @@ class ShowRun(Subcommand):
             ("step", f"{run.current_step}{f', attempt {run.attempt}' if run.attempt > 1 else ''}"),
             ("progress", bar(run.progress)),
             ("waits for", waits_for(run, now)),
-            ("error", run.error),
+            ("error", error_of(run)),
             ("key", run.idempotency_key or ""),
             ("tags", ", ".join(tag.name for tag in run.tags.all())),
             ("owner", f"user {run.owner_id}" if run.owner_id is not None else ""),
@@ -82,7 +84,7 @@ class ShowRun(Subcommand):
     def _context(self, run: WorkflowRun) -> None:
         if run.data:
             self.console.heading("Context")
-            self.console.line(json.dumps(run.data, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder))
+            self.console.line(json.dumps(self.mask.data(run.data), indent=2, ensure_ascii=False, cls=DjangoJSONEncoder))
 
     def _history(self, stations: Sequence[Station]) -> None:
         if stations:
@@ -113,7 +115,7 @@ class ShowRun(Subcommand):
     def _failures(self, step: str, failures: Sequence[dict[str, Any]]) -> None:
         for failure in failures:
             self.console.heading(f"{step}, attempt {failure['attempt']}, {failure['at']}")
-            self.console.line(failure["traceback"] or failure["error"])
+            self.console.line(self.mask.text(failure["traceback"] or failure["error"]))
 
 
 _BAD = {"failed", WaitOutcome.TIMED_OUT}
@@ -137,9 +139,9 @@ _CHILDREN = (
 )
 
 
-def _stations(run: WorkflowRun) -> Iterator[Station]:
+def _stations(run: WorkflowRun, mask: Mask) -> Iterator[Station]:
     for row in run.step_executions.all():
-        ran = (row.status, row.attempts, row.started_at, row.created_at, row.error)
+        ran = (row.status, row.attempts, row.started_at, row.created_at, mask.text(row.error))
         yield Station(row.sequence, row.step_name, "step", *ran)
     for wait in run.past_waits.all():
         what = f"wait for {wait.kind} {wait.name}".rstrip()
@@ -159,16 +161,20 @@ def _station_row(station: Station) -> list[str]:
     ]
 
 
-def _data(run: WorkflowRun, stations: Sequence[Station]) -> dict[str, Any]:
+def _data(run: WorkflowRun, stations: Sequence[Station], mask: Mask) -> dict[str, Any]:
     return {
         **as_data(run),
         "tags": [tag.name for tag in run.tags.all()],
-        "context": run.data,
+        "context": mask.data(run.data),
         "history": [station.as_data() for station in stations],
-        "failures": run.failures,
+        "failures": [{**failure, **_masked(failure, mask)} for failure in run.failures],
         "inbox": list(run.signals.values("id", "kind", "name", "state", "error", "created_at")),
         "children": list(run.child_runs.order_by("pk").values_list("pk", flat=True)),
     }
+
+
+def _masked(failure: dict[str, Any], mask: Mask) -> dict[str, str]:
+    return {name: mask.text(failure[name]) for name in ("error", "traceback")}
 
 
 def _time(moment: datetime) -> str:

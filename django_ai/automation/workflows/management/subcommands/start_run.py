@@ -12,7 +12,7 @@ from ...runtime.engine import engine
 from .. import arguments
 from ..console import status_colour
 from ..following import follow
-from ..reading import as_data
+from ..reading import as_data, error_of
 from .base import Subcommand, add_json
 
 # Exit codes of --wait, beside 0 for a run that completed.
@@ -67,7 +67,7 @@ class StartRun(Subcommand):
         if as_json:
             self.console.json(as_data(run))
         elif is_over:
-            error = f": {run.error}" if run.error else ""
+            error = f": {error_of(run)}" if run.error else ""
             self.console.line(f"{run} is {run.status} at {run.current_step}{error}", status_colour(run.status))
         else:
             self.console.line(f"{run} is {run.status} at {run.current_step}.", "SUCCESS")

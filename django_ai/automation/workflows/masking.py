@@ -1,4 +1,4 @@
-"""Context fields that nobody is to read: masked in every place where a page shows them."""
+"""Context fields that nobody is to read: masked in every place that shows them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
-from ..authoring.registry import registry
-from ..machine.changes import ABSENT, is_omitted
-from ..models import WorkflowRun
+from .authoring.registry import registry
+from .machine.changes import ABSENT, is_omitted
+from .models import WorkflowRun
 
 MASK = "••••••••"
 
