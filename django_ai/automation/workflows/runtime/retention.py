@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 from ... import clock
 from ...conf import settings
 from ...events.models import Event, EventStatus
+from .. import logs
 from ..authoring.registry import registry
 from ..machine.statuses import FINAL
 from ..models import EventBurst, WorkflowRun
@@ -147,7 +148,7 @@ def _can_go(runs: list[WorkflowRun]) -> bool:
         Collector(using=rows.alias()).collect(runs)
     except (ProtectedError, RestrictedError) as error:
         if len(runs) == 1:
-            logger.info("%s is kept: %s", runs[0], error.args[0])
+            logger.info("%s is kept: %s", runs[0], error.args[0], extra=logs.about(runs[0]))
         return False
     return True
 
