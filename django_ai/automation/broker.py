@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from celery import current_app, signature
+from celery import Celery, current_app, signature
 from django.apps import AppConfig
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
@@ -104,7 +105,18 @@ def check_celery(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
     ]
 
 
+# To make one takes longer than to send a message.
+_connections: WeakKeyDictionary[Celery, Connection] = WeakKeyDictionary()
+
+
 def _connection() -> Connection:
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - what the proxy stands for
+    if app not in _connections:
+        _connections[app] = _new_connection()
+    return _connections[app]
+
+
+def _new_connection() -> Connection:
     # Celery's own connection waits six seconds for a broker that refuses, and for ever for one that is
     # silent; retry=False does not change that, these options do.
     conf = current_app.conf

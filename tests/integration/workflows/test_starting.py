@@ -1,12 +1,13 @@
 """Starts with options: one run per key however often it is started, tags, and what a child inherits."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 
-from django_ai.automation.workflows.core import complete, engine, run_subflow, step, workflow
+from django_ai.automation.workflows.core import complete, engine, run_subflow, step, wait, workflow
 from django_ai.automation.workflows.exceptions import ContextInvalid, InvalidOption, UnknownWorkflow
 from django_ai.automation.workflows.models import RunTag, WorkflowRun
 
@@ -135,7 +136,7 @@ def test_another_unique_value_that_is_taken_is_not_mistaken_for_the_key(monkeypa
     def create(*args, **columns):
         raise IntegrityError("something else")
 
-    monkeypatch.setattr(creating, "create", create)
+    monkeypatch.setattr(creating, "create_many", create)
     with pytest.raises(IntegrityError, match="something else"):
         engine.using(idempotency_key="order-7").start("inquiry")
 
@@ -199,3 +200,53 @@ def test_the_key_is_found_by_its_index():
         cursor.execute("SET LOCAL enable_seqscan = off")
         plan = WorkflowRun.objects.filter(name="inquiry", idempotency_key="order-7").order_by().explain()
     assert "workflow_run_once_per_key" in plan
+
+
+def test_many_runs_start_at_once_each_with_its_context(sent):
+    declare_inquiry()
+    runs = engine.start_many("inquiry", [{"key": str(number)} for number in range(25)])
+    assert [run.data["key"] for run in runs] == [str(number) for number in range(25)]
+    assert list(WorkflowRun.objects.order_by("id")) == runs
+    assert sent == [("django_ai.workflows.execute", (run.pk, 1, 0)) for run in runs]
+
+
+def test_the_statements_of_many_starts_grow_with_batches_not_with_runs(sent, django_assert_num_queries):
+    declare_inquiry()
+    engine.start("inquiry")  # the database has told its time
+    with transaction.atomic():
+        with django_assert_num_queries(3):  # a savepoint around one INSERT
+            engine.start_many("inquiry", [{}] * 100)
+        with django_assert_num_queries(4):
+            engine.start_many("inquiry", [{}] * 1001)
+    with django_assert_num_queries(0):
+        assert engine.start_many("inquiry", []) == []
+
+
+def test_many_runs_have_the_options_of_their_start(sent, django_user_model):
+    owner = django_user_model.objects.create(username="ann")
+    declare_inquiry()
+    runs = engine.using(owner=owner, tags=["vip", "north"]).start_many("inquiry", [{}, {}])
+    assert list(WorkflowRun.objects.filter(tags__name="vip", owner=owner).order_by("id")) == runs
+    with pytest.raises(InvalidOption, match="one run"):
+        engine.using(idempotency_key="order-7").start_many("inquiry", [{}])
+
+
+def test_of_many_starts_one_that_does_not_fit_starts_none(sent):
+    declare_inquiry()
+    with pytest.raises(ContextInvalid, match=r"contexts\[1\].*number"):
+        engine.start_many("inquiry", [{}, {"number": "many"}])
+    assert (WorkflowRun.objects.count(), sent) == (0, [])
+
+
+def test_many_runs_that_begin_with_a_wait_are_suspended(sent):
+    @workflow("asked")
+    class Asked:
+        @wait("answer", timeout=timedelta(hours=1))
+        @step(start=True)
+        def begin(self):
+            return complete()
+
+    runs = engine.start_many(Asked, [{}] * 3)
+    assert {run.status for run in WorkflowRun.objects.select_related("suspension")} == {"suspended"}
+    assert {run.waits_for.name for run in runs} == {"answer"}
+    assert sent == []

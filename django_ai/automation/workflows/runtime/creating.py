@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..machine.decide import begin
 from ..machine.definition import WorkflowDefinition
 from ..machine.state import ChildStart, Transition
 from ..models import Suspension, WorkflowRun
-from . import announcing, columns, notices, rows
+from . import announcing, columns, notices, rows, vendors
 from .contexts import make_context
 from .turn import Claim, Turn
 
@@ -32,6 +33,9 @@ def create(definition: WorkflowDefinition, context: BaseModel, **more: Any) -> W
 
 def create_many(definition: WorkflowDefinition, starts: Iterable[Start]) -> list[WorkflowRun]:
     """Insert a run for each context with its further columns, in a few statements for all."""
+    starts = list(starts)
+    if not starts:
+        return []
     now = clock.recent(rows.alias())
     return _create(definition, [(begin(definition, context, now), context, more) for context, more in starts], now)
 
@@ -78,13 +82,20 @@ def _create(
         for begun, context, more in starts
     ]
     transitions = [begun for begun, *_ in starts]
-    with rows.transaction_of_runs():
-        WorkflowRun.objects.using(rows.alias()).bulk_create(runs, batch_size=BATCH)
+    # A claim is made inside the transaction of a move, which fails as a whole.
+    with rows.transaction_of_runs(savepoint=not claim):
+        with _one_statement(transitions):
+            WorkflowRun.objects.using(rows.alias()).bulk_create(runs, batch_size=BATCH)
         _suspend(zip(runs, transitions, strict=True), now)
         if not claim:
             announcing.have_run(runs)
         notices.started(runs, transitions, now)
     return runs
+
+
+def _one_statement(transitions: Sequence[Transition]) -> AbstractContextManager[None]:
+    alone = len(transitions) <= BATCH and not any(begun.suspension for begun in transitions)
+    return vendors.way().statement_alone(rows.alias()) if alone else nullcontext()
 
 
 def _suspend(begun_runs: Iterable[tuple[WorkflowRun, Transition]], now: datetime) -> None:

@@ -42,6 +42,19 @@ class Engine:
         """
         return self.using().start(workflow, **context)
 
+    def start_many(self, workflow: str | type, contexts: Iterable[Mapping[str, Any]], /) -> list[WorkflowRun]:
+        """Start a run for each of the contexts, all of them or none, in a few statements; return the runs.
+
+        Args:
+            workflow: the workflow's class or name.
+            contexts: for each run what ``start`` takes as arguments, as a dict.
+
+        Raises:
+            UnknownWorkflow, NoStartStep: as for ``start``.
+            ContextInvalid: some arguments do not fit; it says which, and nothing was started.
+        """
+        return self.using().start_many(workflow, contexts)
+
     def using(
         self,
         *,

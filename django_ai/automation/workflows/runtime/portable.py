@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 
 from django.db.models import F, Model, Q, QuerySet
@@ -25,6 +26,11 @@ def claim(run_id: int, sequence: int, attempt: int) -> WorkflowRun | None:
         return None
     run = runs.annotate(db_now=clock.now()).get()
     return run if (run.sequence, run.attempt) == (sequence, attempt + 1) else None
+
+
+def statement_alone(database: str) -> AbstractContextManager[None]:
+    """Surround the one statement of the caller's transaction."""
+    return nullcontext()
 
 
 def write(writes: Writes, *, ends: bool) -> bool:

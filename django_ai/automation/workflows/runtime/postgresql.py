@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any, TypeAlias, cast
 
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, JSONField, Model
 
 from ... import clock
@@ -50,21 +49,24 @@ def write(writes: Writes, *, ends: bool) -> bool:
         tuple(writes.marks) if writes.message else (),
         ends_wait=writes.ends_wait,
     )
-    connection = connections[writes.database]
-    with connection.cursor() as cursor, _transaction_of_one(connection, ends=ends):
+    alone = statement_alone(writes.database) if ends else nullcontext()
+    with connections[writes.database].cursor() as cursor, alone:
         cursor.execute(sql, _parameters(writes))
         return cursor.fetchone() is not None
 
 
 @contextmanager
-def _transaction_of_one(connection: BaseDatabaseWrapper, *, ends: bool) -> Iterator[None]:
-    """Let a statement be a transaction of its own where it would be the only one of this one.
+def statement_alone(database: str) -> Iterator[None]:
+    """Surround the last statement of the caller's transaction: where it is the only one, it is one by itself.
 
     A transaction begins with its first statement, so one in which nothing was sent has not begun: a
     BEGIN and a COMMIT, which are a round trip each, can be left out.
     """
+    connection = connections[database]
+    connection.ensure_connection()
     raw = connection.connection
-    if not (ends and len(connection.atomic_blocks) == 1 and _has_not_begun(connection)):
+    outermost = len(connection.atomic_blocks) == 1 and connection.commit_on_exit
+    if not (outermost and _has_not_begun(connection)):
         yield
         return
     raw.autocommit = True

@@ -35,9 +35,9 @@ def alias() -> str:
 
 
 @contextmanager
-def transaction_of_runs() -> Iterator[None]:
-    """Open a transaction (a savepoint inside one) in the runs' database."""
-    with transaction.atomic(using=alias()):
+def transaction_of_runs(*, savepoint: bool = True) -> Iterator[None]:
+    """Open a transaction in the runs' database; inside one a savepoint, or nothing without ``savepoint``."""
+    with transaction.atomic(using=alias(), savepoint=savepoint):
         yield
 
 

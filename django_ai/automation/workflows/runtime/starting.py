@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError
+from pydantic import BaseModel
 
 from ..authoring.registry import registry
-from ..exceptions import InvalidOption
+from ..exceptions import ContextInvalid, InvalidOption
 from ..machine.definition import WorkflowDefinition
 from ..models import RunTag, WorkflowRun
 from . import creating, rows
@@ -43,22 +44,46 @@ class Starter:
 
     def start(self, workflow: str | type, /, **context: Any) -> WorkflowRun:
         """Start a run and return it, as ``engine.start`` does; or return the run that has the key."""
-        definition = registry.exactly(workflow, self.version) if self.version else registry.find(workflow)
+        definition = self._definition(workflow)
 
         def create() -> WorkflowRun:
-            return self._create(definition, context)
+            return self._create(definition, [make_context(definition, context)])[0]
 
         if self.idempotency_key is None:
             return create()
         return _once(definition.name, self.idempotency_key, create)
 
-    def _create(self, definition: WorkflowDefinition, arguments: dict[str, Any]) -> WorkflowRun:
-        context = make_context(definition, arguments)
+    def start_many(self, workflow: str | type, contexts: Iterable[Mapping[str, Any]], /) -> list[WorkflowRun]:
+        """Start a run for each of the contexts, all of them or none, as ``engine.start_many`` does.
+
+        Raises:
+            InvalidOption: an idempotency key, which is one run's, was given.
+        """
+        if self.idempotency_key is not None:
+            raise InvalidOption("An idempotency key is the key of one run: start_many cannot give it to several.")
+        definition = self._definition(workflow)
+        return self._create(definition, [_numbered(definition, *item) for item in enumerate(contexts)])
+
+    def _definition(self, workflow: str | type) -> WorkflowDefinition:
+        return registry.exactly(workflow, self.version) if self.version else registry.find(workflow)
+
+    def _create(self, definition: WorkflowDefinition, contexts: Iterable[BaseModel]) -> list[WorkflowRun]:
+        columns = {"owner_id": self.owner_id, "idempotency_key": self.idempotency_key}
+        starts = [(context, columns) for context in contexts]
+        if not self.tags:
+            return creating.create_many(definition, starts)
         with rows.transaction_of_runs():
-            run = creating.create(definition, context, owner_id=self.owner_id, idempotency_key=self.idempotency_key)
-            tags = [RunTag(run=run, name=name) for name in self.tags]
-            RunTag.objects.using(rows.alias()).bulk_create(tags)
-        return run
+            runs = creating.create_many(definition, starts)
+            tags = [RunTag(run=run, name=name) for run in runs for name in self.tags]
+            RunTag.objects.using(rows.alias()).bulk_create(tags, batch_size=creating.BATCH)
+        return runs
+
+
+def _numbered(definition: WorkflowDefinition, number: int, arguments: Mapping[str, Any]) -> BaseModel:
+    try:
+        return make_context(definition, arguments)
+    except ContextInvalid as error:
+        raise ContextInvalid(f"contexts[{number}]: {error}") from error
 
 
 def _once(name: str, key: str, create: Callable[[], WorkflowRun]) -> WorkflowRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol, cast
 
 from django.db import connections
@@ -15,6 +16,8 @@ class Way(Protocol):
     """What a module has that knows how to write to a database; ``portable`` says what each does."""
 
     def claim(self, run_id: int, sequence: int, attempt: int) -> WorkflowRun | None: ...
+
+    def statement_alone(self, database: str) -> AbstractContextManager[None]: ...
 
     def write(self, writes: Writes, *, ends: bool) -> bool: ...
 
