@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from django.db import connections
 
+from .. import logs
 from ..exceptions import StaleClaim, StepTimedOut
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class Limit:
     def __init__(self, timeout: timedelta, give_up: Callable[[StepTimedOut], object]) -> None:
         self.timeout = timeout
         self.interrupted = False
+        self.lines = logs.running.get()
         self.due = monotonic() + timeout.total_seconds()
         self._give_up = give_up
         self._given_up = False
@@ -177,7 +179,7 @@ class Watchdog:
         try:
             return limit.act()
         except Exception:  # the others still need this thread; the lease of this one runs out
-            logger.exception("A step that timed out could not be given up.")
+            logger.exception("A step that timed out could not be given up.", extra=limit.lines)
             return False
         finally:
             connections.close_all()
