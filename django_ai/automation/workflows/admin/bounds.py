@@ -20,7 +20,7 @@ from ..models import WorkflowRun
 CAP = 10_000
 
 # Among how many of the newest runs a filter looks that no index serves; those of a context's fields are slower.
-WINDOW = 200_000
+WINDOW = 100_000
 CONTEXT_WINDOW = 50_000
 
 # The parameter of the list with which all runs are looked at, however long it takes.
