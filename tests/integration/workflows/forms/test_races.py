@@ -13,7 +13,8 @@ from rest_framework.test import APIClient
 from django_ai.automation import broker
 from django_ai.automation.workflows.core import complete, engine, step, wait, workflow
 from django_ai.automation.workflows.models import StepExecution, WorkflowRun
-from django_ai.automation.workflows.runtime import scheduler, worker
+from django_ai.automation.workflows.runtime import forms as submitting
+from django_ai.automation.workflows.runtime import heartbeat, scheduler, worker
 from django_ai.automation.workflows.statezero_action import statezero_action
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,9 +27,38 @@ def no_broker(monkeypatch):
     monkeypatch.setattr(broker, "publisher", lambda *args, **options: None)
 
 
-# A server has a hundred connections by default, and others use it too: as many posts as this are in
+# A database server has a hundred connections by default, and others use it too: so many posts are in
 # the database at the same moment, the rest queue for a connection as they do behind any pool.
-CONNECTIONS = threading.BoundedSemaphore(40)
+CONNECTIONS = threading.BoundedSemaphore(20)
+
+
+class Gate:
+    """Where posts meet that have all found the form open, and none of which has claimed it yet.
+
+    Each gives its connection back while it waits for the others, so a hundred are as simultaneous as
+    posts can be, with twenty connections.
+    """
+
+    def __init__(self, parties):
+        self._barrier = threading.Barrier(parties)
+        self._open_step = submitting._open_step
+        self._passed = threading.local()
+
+    def open_step(self, *arguments):
+        """Take the place of the function that finds the form open."""
+        found = self._open_step(*arguments)
+        if not hasattr(self._passed, "here"):
+            self._passed.here = True
+            connections.close_all()
+            CONNECTIONS.release()
+            self._barrier.wait(60)
+            CONNECTIONS.acquire()
+        return found
+
+
+@pytest.fixture
+def gate_for_a_hundred(monkeypatch):
+    monkeypatch.setattr(submitting, "_open_step", Gate(100).open_step)
 
 
 def at_once(*calls):
@@ -103,6 +133,7 @@ def paused(bodies):
 
 
 @several_writers
+@pytest.mark.usefixtures("gate_for_a_hundred")
 def test_of_a_hundred_simultaneous_posts_one_wins_and_ninety_nine_hear_of_it(race, bodies, base):
     answers = at_once(*[lambda n=n: post(race, base=base, number=n) for n in range(100)])
     assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 99}
@@ -113,6 +144,7 @@ def test_of_a_hundred_simultaneous_posts_one_wins_and_ninety_nine_hear_of_it(rac
 
 
 @several_writers
+@pytest.mark.usefixtures("gate_for_a_hundred")
 def test_a_hundred_simultaneous_posts_leave_one_row_of_history(bodies, base):
     @workflow("once")
     class Once:
@@ -177,7 +209,8 @@ def test_a_process_that_dies_with_a_form_does_not_close_it_for_good(race, bodies
 
 
 @several_writers
-def test_a_post_whose_lease_ran_out_loses_to_the_one_that_came_after(paused):
+def test_a_post_whose_lease_ran_out_loses_to_the_one_that_came_after(paused, monkeypatch):
+    monkeypatch.setattr(heartbeat, "renew", lambda fence: None)
     finish = hold(paused)
     WorkflowRun.objects.filter(pk=paused.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     paused.started.clear()
@@ -201,3 +234,29 @@ def test_posts_cancellations_signals_and_the_scheduler_at_once_move_a_run_along_
     assert {answer.status_code for answer in answers} <= {200, 409}
     assert race.status in ("cancelled", "completed")
     assert race.data["number"] == (bodies[0] if accepted else 0)
+
+
+@several_writers
+@pytest.mark.parametrize("turn", range(10))
+def test_a_post_and_the_end_of_its_forms_time_at_once_move_a_run_once(bodies, turn):
+    @workflow("timed")
+    class Timed:
+        @statezero_action(name="race", timeout=60, on_timeout="give_up")
+        @step(start=True)
+        def ask(self):
+            bodies.append(1)
+            return complete(display_title="in time")
+
+        @step()
+        def give_up(self):
+            return complete(display_title="too late")
+
+    run = engine.start(Timed)
+    run.suspension.due_at = run.suspension.created_at
+    run.suspension.save()
+    posted, *_ = at_once(lambda: post(run), *[scheduler.tick] * 3)
+    run.refresh_from_db()
+    in_time = (posted.status_code, len(bodies), run.status) == (200, 1, "completed")
+    too_late = (posted.status_code, bodies, run.status, run.current_step) == (409, [], "running", "give_up")
+    assert in_time or too_late
+    assert run.sequence == 2
