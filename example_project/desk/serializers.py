@@ -11,7 +11,17 @@ class PropertySerializer(serializers.Serializer):
     property_name = serializers.CharField(max_length=60)
     property_type = serializers.ChoiceField(choices=PROPERTY_TYPES)
     bedrooms = serializers.IntegerField(min_value=0, max_value=50)
+
+
+class StaySerializer(serializers.Serializer):
+    price = serializers.DecimalField(label="Price per night", max_digits=7, decimal_places=2, min_value=1)
     amenities = serializers.MultipleChoiceField(choices=AMENITIES, required=False, default=list)
+    story = serializers.CharField(
+        label="What guests will love", max_length=500, required=False, allow_blank=True, default=""
+    )
+
+
+class ContactSerializer(serializers.Serializer):
     email = serializers.EmailField()
 
 

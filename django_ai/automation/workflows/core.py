@@ -6,11 +6,13 @@ from .authoring.steps import step
 from .authoring.subflow import SubflowResult
 from .authoring.triggers import event_workflow
 from .authoring.workflow import workflow
+from .machine.commands import Command
 from .machine.definition import Retry
 from .machine.statuses import WorkflowStatus
 from .runtime.engine import engine
 
 __all__ = [
+    "Command",
     "Retry",
     "SubflowResult",
     "WorkflowStatus",
