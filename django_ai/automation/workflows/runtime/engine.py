@@ -229,6 +229,10 @@ def _jsonable(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _move(reference: RunReference, happening: Happening) -> WorkflowRun:
+    return rows.despite_deadlocks(lambda: _move_once(reference, happening))
+
+
+def _move_once(reference: RunReference, happening: Happening) -> WorkflowRun:
     with rows.transaction_of_runs():
         run, watch = rows.lock_existing(_id(reference))
         definition = rows.definition_of(run)

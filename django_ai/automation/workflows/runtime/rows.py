@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from django.db import connections, router, transaction
+from django.db import OperationalError, connections, router, transaction
 from pydantic import BaseModel
 
 from ... import clock
@@ -20,6 +20,12 @@ from ..machine.commands import WaitKind
 from ..machine.definition import WorkflowDefinition
 from ..machine.statuses import WorkflowStatus
 from ..models import Signal, Suspension, WorkflowRun
+
+Value = TypeVar("Value")
+
+# How often a transaction is tried in all that the database ends for the sake of another one.
+MOST_TRIES = 5
+DEADLOCKS = {1213, "40P01"}  # as MariaDB and PostgreSQL say it
 
 
 class Move(NamedTuple):
@@ -39,6 +45,26 @@ def transaction_of_runs(*, savepoint: bool = True) -> Iterator[None]:
     """Open a transaction in the runs' database; inside one a savepoint, or nothing without ``savepoint``."""
     with transaction.atomic(using=alias(), savepoint=savepoint):
         yield
+
+
+def despite_deadlocks(function: Callable[[], Value]) -> Value:
+    """Return what ``function``, a transaction, returns; try it again where it was the victim of a deadlock.
+
+    MariaDB also locks the gaps between rows, so that there two transactions may be in each other's way
+    which lock one run each. Inside a transaction of the caller it is the caller's to try again.
+    """
+    for _ in range(MOST_TRIES - 1):
+        try:
+            return function()
+        except OperationalError as error:
+            if connections[alias()].in_atomic_block or not _is_deadlock(error):
+                raise
+    return function()
+
+
+def _is_deadlock(error: OperationalError) -> bool:
+    said = {error.args[0] if error.args else None, getattr(error.__cause__, "sqlstate", None)}
+    return not said.isdisjoint(DEADLOCKS)
 
 
 def lock(run_id: int, *, skip_locked: bool = False) -> tuple[WorkflowRun, clock.Stopwatch] | None:
