@@ -56,9 +56,10 @@ demo: $(STAMP) ## Watch workflows run; ONCE=1 without a terminal, PORT=8001
 docs: $(STAMP) ## Build the documentation into docs/_build/html; warnings are errors
 	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -d .cache/doctrees docs docs/_build/html
 
-bench: $(STAMP) ## Measure; QUICK=1, ONLY=steps,idle, PEERS=absurd, REPEATS=3, DOCS=1
-	$(BIN)/python -m benchmarks compare $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) \
-		$(if $(PEERS),--peers $(PEERS)) $(if $(REPEATS),--repeats $(REPEATS)) $(if $(DOCS),--docs)
+bench: $(STAMP) ## Measure; QUICK=1, ONLY=steps,idle, PEERS=absurd, REPEATS=3, SCALE=1, EVENTS=1, DOCS=1
+	$(BIN)/python -m benchmarks $(if $(SCALE),scale,$(if $(EVENTS),events,compare)) $(if $(QUICK),--quick) \
+		$(if $(ONLY),--only $(ONLY)) $(if $(PEERS),--peers $(PEERS)) $(if $(REPEATS),--repeats $(REPEATS)) \
+		$(if $(DOCS),--docs)
 
 wheel: $(STAMP) ## Build the wheel and try it in an environment of its own
 	rm -rf dist .cache/wheel

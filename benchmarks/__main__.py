@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, compare, contenders, report
+from benchmarks import chart, compare, contenders, report, scale
 from benchmarks.contenders import ROOT
 from benchmarks.session import WORKLOADS
 from benchmarks.sizes import FULL, QUICK
@@ -65,8 +65,15 @@ def _write(place: Path, name: str, rendered: dict[str, str]) -> None:
         print(f"Written: {path.relative_to(ROOT)}")
 
 
-SUITES = {"compare": _compare}
-RENDER = {"compare": lambda results: {"md": report.markdown(results), "svg": chart.svg(results)}}
+def _scale(given: argparse.Namespace) -> dict[str, Any]:
+    return scale.run(quick=given.quick, repeats=given.repeats)
+
+
+SUITES = {"compare": _compare, "scale": _scale}
+RENDER = {
+    "compare": lambda results: {"md": report.markdown(results), "svg": chart.svg(results)},
+    "scale": lambda results: {"md": scale.markdown(results)},
+}
 
 if __name__ == "__main__":
     main()

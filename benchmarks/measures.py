@@ -61,6 +61,16 @@ class Measures:
         self.tape.wait("done", self._filled, seconds=patience, every=0.005)
         return self._wait_for(lambda: self.client.unfinished() == 0, "the runs' ends")
 
+    def fall_asleep(self, seconds: float) -> None:
+        """Start a run that sleeps, and wait until it does."""
+        self.client.start("sleeper", "asleep", seconds=seconds)
+        self._wait_for(lambda: self.client.waiting() == 1, "one run to sleep")
+
+    def complete(self, workflow: str) -> None:
+        """Start a run and wait for its end."""
+        run = self.client.start(workflow, "alone")
+        self._wait_for(lambda: self.client.is_completed(run), "one run's end")
+
     def idle(self, samples: int) -> list[float]:
         """Return how long single runs take, from the start to the record of their end."""
         return [self._one_idle() for _ in range(samples)]

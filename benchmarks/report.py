@@ -37,7 +37,7 @@ def medians(results: Results) -> dict[str, dict[str, float]]:
 
 def markdown(results: Results) -> str:
     """Return the whole report."""
-    parts = [NOTICE, _told(results), circumstances(results), "### Figures", _figures(results)]
+    parts = [NOTICE, told(results), circumstances(results), "### Figures", _figures(results)]
     if others(results):
         parts += ["### How many times better", _ratios(results)]
     return "\n\n".join([*parts, "### Goals", _goals(results)]) + "\n"
@@ -59,14 +59,15 @@ def number(value: float, digits: int) -> str:
     return f"{value:,.{digits}f}"
 
 
-def _told(results: Results) -> str:
+def told(results: Results) -> str:
+    """Return what kind of run it was, and whether the machine was quiet enough."""
     sizes = {
         "full": "A full run",
         "quick": "A quick run, for a first look: few runs and repeats, so the figures are rough",
     }
     kind = sizes.get(results["sizes"], f"A run of size {results['sizes']!r}")
-    told = f"{kind}. {results['repeats']} repeats, all contenders in turn; {results['when']}."
-    return f"{told} {BUSY}" if float(results["machine"]["load before"]) > QUIET_LOAD else told
+    said = f"{kind}. {results['repeats']} repeats; {results['when']}."
+    return f"{said} {BUSY}" if float(results["machine"]["load before"]) > QUIET_LOAD else said
 
 
 def circumstances(results: Results) -> str:
@@ -80,8 +81,8 @@ def circumstances(results: Results) -> str:
     }
     for contender, versions in results["versions"].items():
         if contender != "limit":
-            told = ", ".join(f"{name} {version}" for name, version in versions.items())
-            facts[f"under {results['contenders'][contender]}"] = told
+            found = ", ".join(f"{name} {version}" for name, version in versions.items())
+            facts[f"under {results['contenders'][contender]}"] = found
     return table(["the machine", ""], list(facts.items()), right=False)
 
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import chart, contenders, report
+from benchmarks import chart, contenders, report, scale
 from benchmarks.figures import Summary, percentile
 from benchmarks.metrics import GOALS, METRICS, Goal
 from benchmarks.session import MEASURE, WORKLOADS
@@ -133,3 +133,11 @@ def test_an_unknown_peer_is_refused_with_those_that_there_are():
 
 def lines(results: dict[str, Any]) -> list[str]:
     return report.markdown(results).splitlines()
+
+
+def test_the_report_of_the_scale_has_a_row_for_each_stage(results):
+    values = {name: [1.0, 3.0, 2.0] for name in scale.COLUMNS} | {"gigabytes": [0.5]}
+    results["stages"] = [{"finished": 5_000_000, "sleeping": 100_000, "values": values}]
+    row = scale.markdown(results).splitlines()[-1]
+    assert row.startswith("| 5,000,000 | 100,000 | 2 (1–3) | 2 (1–3) | 2.00 (1.00–3.00) | 2.0 (1.0–3.0) |")
+    assert row.endswith("| 0.50 |")

@@ -36,7 +36,7 @@ class Client:
         return WorkflowRun.objects.filter(pk=run, status=WorkflowStatus.COMPLETED).exists()
 
     def unfinished(self) -> int:
-        return WorkflowRun.objects.active().count()
+        return WorkflowRun.objects.filter(status=WorkflowStatus.RUNNING).count()
 
     def waiting(self) -> int:
         return WorkflowRun.objects.filter(status=WorkflowStatus.SUSPENDED).count()

@@ -132,6 +132,7 @@ class Child:
     """One step."""
 
     class Context(BaseModel):
+        key: str = ""
         count: int = 0
 
     @step(start=True)
