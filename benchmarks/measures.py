@@ -133,10 +133,6 @@ class Measures:
         self.tape.wait("done", set(keys), seconds=PATIENCE, every=0.005)
         return self._wait_for(lambda: self.client.unfinished() == 0, "the crowd's end") - sent
 
-    def can(self, method: str) -> bool:
-        """Say whether the client has a method."""
-        return hasattr(self.client, method)
-
     def call(self, method: str, **arguments: Any) -> Any:
         """Call what only one client can do and return what it returns."""
         return getattr(self.client, method)(**arguments)

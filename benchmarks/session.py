@@ -162,8 +162,6 @@ def _starts(session: Session) -> Values:
 
 
 def _many(session: Session) -> Values:
-    if not session.driver.ask("can", method="start_many"):
-        return {}
     return {"many": session.sizes.many / session.driver.ask("starts_at_once", runs=session.sizes.many)}
 
 

@@ -101,11 +101,11 @@ def test_the_chart_is_a_picture_with_a_bar_for_each_figure(results):
     picture = ET.fromstring(chart.svg(results))
     bars = [bar for bar in picture.iter("{http://www.w3.org/2000/svg}rect") if bar.get("class") in {"own", "other"}]
     steps = [float(bar.get("width", "")) for bar in bars[:3]]
-    assert steps == pytest.approx([1000 * scale(1400), 450 * scale(1400), 500 * scale(1400)], abs=0.1)
+    assert steps == pytest.approx([1000 * pixels(1400), 450 * pixels(1400), 500 * pixels(1400)], abs=0.1)
     assert "no counterpart" in "".join(picture.itertext())
 
 
-def scale(highest: float) -> float:
+def pixels(highest: float) -> float:
     return chart.BARS_WIDTH / highest
 
 

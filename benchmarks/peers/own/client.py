@@ -27,10 +27,8 @@ class Client:
     def start(self, workflow: str, key: str, **params: Any) -> int:
         return engine.start(workflow, key=key, **params).pk
 
-    if hasattr(engine, "start_many"):  # so that earlier versions can be measured too
-
-        def start_many(self, workflow: str, keys: list[str]) -> None:
-            engine.start_many(workflow, [{"key": key} for key in keys])
+    def start_many(self, workflow: str, keys: list[str]) -> None:
+        engine.start_many(workflow, [{"key": key} for key in keys])
 
     def is_completed(self, run: int) -> bool:
         return WorkflowRun.objects.filter(pk=run, status=WorkflowStatus.COMPLETED).exists()
