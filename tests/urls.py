@@ -8,6 +8,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     # The app's own forms, and below, where it is installed, the same forms served by StateZero.
     path("forms/", include("django_ai.automation.workflows.urls")),
+    path("ops/", include("django_ai.automation.workflows.monitoring.urls")),
 ]
 
 if apps.is_installed("statezero.adaptors.django"):

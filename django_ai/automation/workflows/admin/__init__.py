@@ -1,5 +1,5 @@
 """The admin's pages of workflows and their runs; loaded, and so registered, by Django's admin alone."""
 
-from . import runs, workflows
+from . import health, runs, workflows
 
-__all__ = ["runs", "workflows"]
+__all__ = ["health", "runs", "workflows"]

@@ -1,10 +1,11 @@
 """Is a worker alive, does beat tick, how far behind are we, what is stuck, and what is to be done about it."""
 
+from .alarm import alarm
 from .gathering import gather
 from .judging import judge
 from .report import Check, Grade, Report, Thresholds
 
-__all__ = ["Check", "Grade", "Report", "Thresholds", "gather", "judge", "report"]
+__all__ = ["Check", "Grade", "Report", "Thresholds", "alarm", "gather", "judge", "report"]
 
 
 def report() -> Report:

@@ -24,7 +24,7 @@ def gather() -> Facts:
     about = Facts(
         broker=broker.fault(),
         broker_address=broker.address(),
-        project=current_app.main or "project",
+        project=project(),
         tick_queue=dispatch.default_queue(),
     )
     try:
@@ -33,6 +33,11 @@ def gather() -> Facts:
         # A broken connection must not be the next one's trouble as well.
         connections[rows.alias()].close_if_unusable_or_obsolete()
         return replace(about, database=f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+def project() -> str:
+    """Return what Celery's command line calls the project."""
+    return current_app.main or "project"
 
 
 def _of_database() -> dict[str, Any]:

@@ -67,9 +67,10 @@ def _beat(facts: Facts, limits: Thresholds) -> Iterator[Check]:
     )
 
 
-def _scheduler(facts: Facts, limits: Thresholds) -> Iterator[Check]:
+def scheduler_check(facts: Facts, limits: Thresholds) -> Check:
+    """Return the check on the scheduler's passes, which need beat and a worker: without them nothing moves."""
     silence, alive = _silence(facts.tick, facts), _alive(facts.tick, facts, limits)
-    yield Check(
+    return Check(
         name="scheduler",
         grade=Grade.OK if alive else Grade.FAIL,
         value="no pass has ever ended" if silence is None else f"last pass ended {spoken(silence)} ago",
@@ -80,7 +81,7 @@ def _scheduler(facts: Facts, limits: Thresholds) -> Iterator[Check]:
 
 def _why_no_pass(facts: Facts, limits: Thresholds) -> str:
     if not _alive(facts.beat, facts, limits):
-        return "Start beat; it sends the ticks that a worker passes on."
+        return f"Start beat: celery -A {facts.project} beat. It sends the ticks that a worker passes on."
     queue = facts.tick_queue
     return (
         f"Beat sends the ticks, but no worker takes them from queue {queue!r}: {_worker(queue, facts)}"
@@ -173,7 +174,7 @@ _CHECKS: tuple[Callable[[Facts, Thresholds], Iterator[Check]], ...] = (
     lambda facts, limits: iter((_database(facts, limits),)),
     lambda facts, limits: iter((_broker(facts, limits),)),
     _beat,
-    _scheduler,
+    lambda facts, limits: iter((scheduler_check(facts, limits),)),
     _workers,
     _behind("steps", "steps wait for a worker", "Start more workers, or look into their logs."),
     _behind("timers", "timers are due", "Beat wakes them, worker by worker: see beat and scheduler above."),

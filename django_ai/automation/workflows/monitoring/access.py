@@ -1,0 +1,28 @@
+"""Who may read details: the staff, whoever has the token, or everybody where the project says so."""
+
+from __future__ import annotations
+
+from django.db import Error
+from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
+
+from ...conf import settings
+
+
+def may_read(request: HttpRequest) -> bool:
+    """Say whether the sender of this request may read the details of health, and the metrics."""
+    return settings.MONITORING_PUBLIC or _has_token(request) or _is_staff(request)
+
+
+def _has_token(request: HttpRequest) -> bool:
+    token = settings.MONITORING_TOKEN
+    kind, _, given = request.headers.get("Authorization", "").partition(" ")
+    return bool(token) and kind.lower() == "bearer" and constant_time_compare(given.strip(), str(token))
+
+
+def _is_staff(request: HttpRequest) -> bool:
+    user = getattr(request, "user", None)
+    try:
+        return bool(user and user.is_active and user.is_staff)
+    except Error:  # sessions are in the database that may be away
+        return False
