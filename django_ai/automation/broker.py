@@ -52,7 +52,7 @@ def send_after_commit(task: str, args: tuple[Any, ...] = (), *, using: str = DEF
 def fault() -> str:
     """Say why the broker cannot be reached, in one line; an empty text if it can. Takes about a second at most."""
     try:
-        with _connection() as connection:
+        with _new_connection() as connection:
             connection.connect()
     except Exception as error:  # noqa: BLE001 - whatever a broker raises
         return f"{type(error).__name__}: {error}".splitlines()[0]
@@ -61,7 +61,7 @@ def fault() -> str:
 
 def address() -> str:
     """Return the broker's URL without its password."""
-    return str(maybe_sanitize_url(_connection().as_uri()))
+    return str(maybe_sanitize_url(_new_connection().as_uri()))
 
 
 class CeleryPublisher:
