@@ -145,8 +145,8 @@ def test_every_line_of_the_engine_names_its_fields(pytestconfig):
         for call in re.findall(r"logger\.\w+\((?:[^()]|\([^()]*\))*\)", path.read_text())
     ]
     assert calls
-    about_no_run = ["notices.py", "pulses.py", "timeouts.py"]
-    assert [name for name, call in calls if "extra=" not in call] == about_no_run
+    about_no_run = {"notices.py", "pulses.py"}
+    assert {name for name, call in calls if "extra=" not in call} - about_no_run == set()
 
 
 def test_lines_are_json_ready(workflows, journey, lines):
