@@ -321,3 +321,14 @@ def test_steps_after_a_wait_run_in_their_own_queues(without_resend, django_captu
         with django_capture_on_commit_callbacks(execute=True):
             worker.wake(run.pk, waiting.sequence)
     assert sent[3:] == [("execute", "quick")]
+
+
+def test_what_is_left_in_the_inbox_of_a_run_that_ended_is_missed_though_its_message_was_lost(workflows):
+    run = engine.start(declare_inquiry())
+    engine.signal("unheard of", run=run)
+    engine.signal("answer", {"text": "yes"}, run=run)
+    workflows.drain()
+    assert reloaded(run).status == "completed"
+    workflows._traveller.shift(timedelta(seconds=11))
+    workflows.drain()
+    assert states() == ["missed", "delivered"]

@@ -238,8 +238,10 @@ def _call(claim: Claim, definition: WorkflowDefinition, step: StepDefinition, co
 def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
     # An attempt whose worker died left no trace but its number: it counts all the same.
     if run.attempt > policy.max_attempts:
+        lost = policy.max_attempts - len(run.failures)
         raise WorkerLost(
-            f"Step {run.current_step!r} was given up: its worker disappeared in each of {policy.max_attempts} attempts."
+            f"Step {run.current_step!r} was given up:"
+            f" its worker disappeared in {lost} of {policy.max_attempts} attempts."
         )
 
 
