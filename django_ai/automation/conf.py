@@ -67,7 +67,11 @@ class Settings:
         doc="How long a worker may be silent before its step is taken over.",
     )
     RESEND_AFTER_SECONDS = Setting[float](
-        10, int, float, minimum=1, doc="Age at which a message that nobody took is sent again."
+        10,
+        int,
+        float,
+        minimum=1,
+        doc="Age at which a message that nobody took is sent again; it doubles each time, up to tenfold.",
     )
     TICK_SECONDS = Setting[float](
         1, int, float, minimum=0.05, doc="How often the beat scheduler looks for what is due."

@@ -412,7 +412,7 @@ def test_a_step_that_kills_its_worker_in_each_attempt_is_parked(workflows):
     workflows.drain()
     run = reloaded(run)
     assert (run.status, attempts_of(run)) == ("failed", 3)
-    assert run.error == "Step 'begin' was given up: its worker disappeared in each of 3 attempts."
+    assert run.error == "Step 'begin' was given up: its worker disappeared in 3 of 3 attempts."
     failures = run.step_executions.get().failures
     assert [failure["attempt"] for failure in failures] == [1, 2, 3]
     assert all("disappeared" in failure["error"] for failure in failures)
@@ -434,6 +434,22 @@ def test_a_lost_attempt_counts_along_with_failed_ones(workflows):
     assert [failure["error"] for failure in run.step_executions.get().failures][1:] == ["OSError: away"] * 2
 
 
+def test_a_step_that_failed_twice_and_then_lost_its_worker_says_how_often_that_was(workflows):
+    calls = []
+
+    def body(_context):
+        calls.append(1)
+        raise OSError("away") if len(calls) < 3 else SystemExit
+
+    run = engine.start(declare_body(body))
+    with pytest.raises(SystemExit):
+        workflows.advance(timedelta(minutes=1))
+    workflows.advance(timedelta(minutes=1))
+    run = reloaded(run)
+    assert (run.status, len(calls)) == ("failed", 3)
+    assert run.error == "Step 'begin' was given up: its worker disappeared in 1 of 3 attempts."
+
+
 # The safety net.
 
 
@@ -448,6 +464,33 @@ def test_what_was_sent_again_is_not_sent_again_at_the_next_tick(workflows):
     assert scheduler.resend_steps() == 0
     workflows._traveller.shift(timedelta(seconds=2))
     assert scheduler.resend_steps() == 3
+
+
+def seconds_at_which_it_is_sent_again(workflows, resend, seconds=400):
+    """Let time pass with a tick each second, and return the seconds in which something was sent again."""
+    sent = []
+    for second in range(1, seconds + 1):
+        workflows._traveller.shift(timedelta(seconds=1))
+        if resend():
+            sent.append(second)
+    return sent
+
+
+def test_what_waits_in_a_long_queue_is_sent_again_less_and_less_often(workflows):
+    run = engine.start(declare_inquiry())
+    assert seconds_at_which_it_is_sent_again(workflows, scheduler.resend_steps) == [10, 20, 40, 80, 160, 260, 360]
+    workflows.drain()
+    engine.signal("answer", run=run)
+    again = seconds_at_which_it_is_sent_again(workflows, scheduler.resend_deliveries, seconds=200)
+    assert again == [10, 20, 40, 80, 160]
+
+
+def test_a_step_that_lost_its_worker_after_a_long_time_is_sent_again_as_soon_as_any_other(workflows):
+    run = engine.start(declare_inquiry())
+    workflows._traveller.shift(timedelta(seconds=300))
+    worker.take(run.pk, run.sequence, run.attempt)
+    again = seconds_at_which_it_is_sent_again(workflows, scheduler.resend_steps, seconds=60)
+    assert again == [31, 41, 51]
 
 
 def test_a_lost_delivery_is_sent_again_once_in_a_while(workflows):

@@ -18,6 +18,9 @@ from . import bursts, dispatch, rows, waits, worker
 
 logger = logging.getLogger(__name__)
 
+# A message is sent again after this many times RESEND_AFTER_SECONDS at the latest.
+MOST_PAUSES = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:
@@ -60,12 +63,13 @@ def resend_steps(age: timedelta | None = None) -> int:
     """Send again the messages of steps that nobody has claimed, or whose worker is gone.
 
     Args:
-        age: how old a message must be; by default ``DJANGO_AI["RESEND_AFTER_SECONDS"]``.
+        age: how old a message must be; by default ``DJANGO_AI["RESEND_AFTER_SECONDS"]``, and twice as
+            old each time it was sent again in vain.
 
     What is sent is stamped under SKIP LOCKED, so neither two schedulers nor the next tick send it
     once more.
     """
-    silent = Q(lease_until__isnull=True, dispatched_at__lte=clock.now() - _age(age))
+    silent = Q(lease_until__isnull=True) & _silent(age, since="updated_at")
     lost = Q(lease_until__lt=clock.now())
     runs = WorkflowRun.objects.using(rows.alias())
     with rows.transaction_of_runs():
@@ -74,6 +78,8 @@ def resend_steps(age: timedelta | None = None) -> int:
             .filter(silent | lost, status=RUNNING)
             .order_by("id")[: settings.BATCH_SIZE]
         )
+        taken_back = [run.pk for run in found if run.lease_until is not None]
+        runs.filter(pk__in=taken_back, status=RUNNING).update(updated_at=clock.now())
         ids = [run.pk for run in found]
         runs.filter(pk__in=ids, status=RUNNING).update(dispatched_at=clock.now(), lease_until=None)
         for run in found:
@@ -87,7 +93,7 @@ def resend_deliveries(age: timedelta | None = None) -> int:
     with rows.transaction_of_runs():
         found = list(
             signals.select_for_update(**rows.lock_options(skip_locked=True))
-            .filter(deliverable(), state=SignalState.PENDING, dispatched_at__lte=clock.now() - _age(age))
+            .filter(deliverable(), _silent(age, since="created_at"), state=SignalState.PENDING)
             .order_by("id")[: settings.BATCH_SIZE]
         )
         ids = [signal.pk for signal in found]
@@ -108,5 +114,15 @@ def deliverable() -> Q:
     return awaited | of_child | given_up | overdue | too_late
 
 
-def _age(age: timedelta | None) -> timedelta:
-    return timedelta(seconds=settings.RESEND_AFTER_SECONDS) if age is None else age
+def _silent(age: timedelta | None, since: str) -> Q:
+    """Return the condition under which what was sent has been silent for so long that it is sent again.
+
+    A message that is merely waiting in a long queue must not be doubled each time, or the queue grows
+    by its own length: the pause doubles, up to ten times the first.
+    """
+    if age is not None:
+        return Q(dispatched_at__lte=clock.now() - age)
+    first = timedelta(seconds=settings.RESEND_AFTER_SECONDS)
+    doubled = Q(dispatched_at__lte=clock.now() - (F("dispatched_at") - F(since)))
+    longest = Q(dispatched_at__lte=clock.now() - MOST_PAUSES * first)
+    return Q(dispatched_at__lte=clock.now() - first) & (doubled | longest)
