@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, compare, contenders, report, scale
+from benchmarks import chart, compare, contenders, events, report, scale
 from benchmarks.contenders import ROOT
 from benchmarks.session import WORKLOADS
 from benchmarks.sizes import FULL, QUICK
@@ -69,10 +69,15 @@ def _scale(given: argparse.Namespace) -> dict[str, Any]:
     return scale.run(quick=given.quick, repeats=given.repeats)
 
 
-SUITES = {"compare": _compare, "scale": _scale}
+def _events(given: argparse.Namespace) -> dict[str, Any]:
+    return events.run(quick=given.quick)
+
+
+SUITES = {"compare": _compare, "scale": _scale, "events": _events}
 RENDER = {
     "compare": lambda results: {"md": report.markdown(results), "svg": chart.svg(results)},
     "scale": lambda results: {"md": scale.markdown(results)},
+    "events": lambda results: {"md": events.markdown(results)},
 }
 
 if __name__ == "__main__":

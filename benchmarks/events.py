@@ -1,27 +1,26 @@
-"""What events cost: saving, the scan for what is due, and a thousand runs at once.
-
-Run it against a PostgreSQL that may be written to; it makes a test database and drops it again:
-
-    DATABASE_URL=postgresql://user@host/name python -m benchmarks.events [pending events]
-"""
+"""What events cost: saving, the scan for what is due, and a thousand runs at once."""
 
 from __future__ import annotations
 
 import os
-import statistics
-import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
-from time import perf_counter
+from typing import Any
 
 import django
-from django.db import connection, connections
-from django.test.utils import CaptureQueriesContext
+
+from benchmarks import compare, servers
+from benchmarks.figures import Summary
+from benchmarks.report import NOTICE, circumstances, number, table, told
+from benchmarks.sizes import FULL, QUICK
 
 ROUNDS = 300
 DUE = 1000
+PENDING = {"full": 1_000_000, "quick": 10_000}
+DATABASE = "bench_events"
 
-PENDING = """
+FILL = """
 INSERT INTO django_ai_events_event
     (name, entity_type, entity_id, at, correlation, data, status, next_due_at, armed_at, deliveries,
      failures, by_hand, note, created_at)
@@ -29,26 +28,65 @@ SELECT 'benchmark', '', n::text, now() + interval '1 year', n::text, '{}', 'pend
        now() + interval '1 year', now(), '{}', 0, false, '', now()
 FROM generate_series(1, %s) AS n
 """
+TITLES = {
+    "plain": "saving a model that declares no events",
+    "unchanged": "saving one whose event has not changed",
+    "tick": "a tick with nothing due",
+    "due": f"{DUE:,} due events that start {DUE:,} runs",
+}
 
 
-def median_ms(action: Callable[[], object]) -> float:
-    """Return the median time of an action in milliseconds."""
-    times = []
-    for _ in range(ROUNDS):
-        started = perf_counter()
-        action()
-        times.append((perf_counter() - started) * 1000)
-    return statistics.median(times)
+def run(*, quick: bool) -> dict[str, Any]:
+    """Measure with a million pending events, or a few where a first look will do."""
+    with servers.running() as own:
+        results = compare.header("events", own, [], QUICK if quick else FULL)
+        own.create(DATABASE)
+        os.environ.update(DATABASE_URL=own.url(DATABASE), DJANGO_SETTINGS_MODULE="tests.settings")
+        django.setup()
+        from django.db import connections
+
+        try:
+            return {
+                **results,
+                "repeats": 1,
+                "pending": PENDING[results["sizes"]],
+                **_measure(PENDING[results["sizes"]]),
+            }
+        finally:
+            connections.close_all()
 
 
-def measure(pending: int) -> None:
-    """Print the figures."""
+def _measure(pending: int) -> dict[str, Any]:
+    from django.core.management import call_command
+    from django.db import connection
     from django.utils import timezone
 
+    from django_ai.automation import broker
     from django_ai.automation.events import scheduler
-    from django_ai.automation.workflows.core import complete, event_workflow, step
-    from django_ai.automation.workflows.models import WorkflowRun
     from tests.app.models import Appointment, Note
+
+    broker.publisher = lambda *args, **options: None  # nobody listens here
+    call_command("migrate", run_syncdb=True, verbosity=0)
+    _declare_workflow()
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, [pending])
+        cursor.execute("ANALYZE django_ai_events_event")
+    note = Note.objects.create()
+    appointment = Appointment.objects.create(at=timezone.now() + timedelta(days=30))
+    values = {
+        "plain": _milliseconds(note.save, ROUNDS),
+        "unchanged": _milliseconds(appointment.save, ROUNDS),
+        "tick": _milliseconds(scheduler.occur_due, ROUNDS),
+    }
+    soon = timezone.now() + timedelta(milliseconds=1)
+    for _ in range(DUE):
+        Appointment.objects.create(at=soon)
+    values["due"] = _milliseconds(scheduler.occur_due, 1)
+    return {"values": values, "runs": _runs()}
+
+
+def _declare_workflow() -> None:
+    from django_ai.automation.workflows.core import complete, event_workflow, step
 
     @event_workflow("appointment_due")
     class Reminder:
@@ -56,41 +94,26 @@ def measure(pending: int) -> None:
         def remind(self) -> object:
             return complete()
 
-    with connection.cursor() as cursor:
-        cursor.execute(PENDING, [pending])
-        cursor.execute("ANALYZE django_ai_events_event")
-    note = Note.objects.create()
-    appointment = Appointment.objects.create(at=timezone.now() + timedelta(days=30))
-    print(f"pending events                     {pending:>12,}")
-    print(f"save without events                {median_ms(note.save):>12.2f} ms")
-    print(f"save with an unchanged event       {median_ms(appointment.save):>12.2f} ms")
-    print(f"a tick with nothing due            {median_ms(scheduler.occur_due):>12.2f} ms")
-    for _ in range(DUE):
-        Appointment.objects.create(at=timezone.now() + timedelta(milliseconds=1))
-    started = perf_counter()
-    with CaptureQueriesContext(connection) as queries:
-        scheduler.occur_due()
-    seconds = perf_counter() - started
-    print(f"{DUE:,} due events → {WorkflowRun.objects.count():,} runs    {seconds:>12.2f} s, {len(queries)} queries")
+
+def _runs() -> int:
+    from django_ai.automation.workflows.models import WorkflowRun
+
+    return WorkflowRun.objects.count()
 
 
-def main() -> None:
-    """Make a database of its own, measure, and drop it."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
-    django.setup()
-    if connection.vendor != "postgresql":
-        sys.exit("Set DATABASE_URL to a PostgreSQL: the figures are about its indexes.")
-    from django_ai.automation import broker
-
-    broker.publisher = lambda *args, **options: None  # nobody listens here
-    name = connection.settings_dict["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True)
-    try:
-        measure(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
-    finally:
-        connections.close_all()
-        connection.creation.destroy_test_db(name, verbosity=0)
+def _milliseconds(action: Callable[[], object], rounds: int) -> list[float]:
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        action()
+        times.append((time.perf_counter() - began) * 1000)
+    return times
 
 
-if __name__ == "__main__":
-    main()
+def markdown(results: dict[str, Any]) -> str:
+    """Return the report."""
+    if results["runs"] != DUE:
+        raise RuntimeError(f"{DUE} events were due and started {results['runs']} runs")
+    rows = [[TITLES[name], f"{number(Summary.of(values).median, 2)} ms"] for name, values in results["values"].items()]
+    head = [f"with {results['pending']:,} pending events", "median"]
+    return "\n\n".join([NOTICE, told(results), circumstances(results), table(head, rows)]) + "\n"

@@ -66,7 +66,8 @@ def told(results: Results) -> str:
         "quick": "A quick run, for a first look: few runs and repeats, so the figures are rough",
     }
     kind = sizes.get(results["sizes"], f"A run of size {results['sizes']!r}")
-    said = f"{kind}. {results['repeats']} repeats; {results['when']}."
+    repeats = results["repeats"]
+    said = f"{kind}. {repeats} {'repeat' if repeats == 1 else 'repeats'}; {results['when']}."
     return f"{said} {BUSY}" if float(results["machine"]["load before"]) > QUIET_LOAD else said
 
 
