@@ -42,6 +42,12 @@ def test_what_the_page_links_to_is_there(page):
     assert [target for target in local if not (pages.ROOT / target).exists()] == []
 
 
+def test_the_tests_that_the_guarantees_name_are_there():
+    named = re.findall(r"`(tests/[^`]+)`", (pages.DOCS / "guarantees.md").read_text())
+    assert len(named) > 7
+    assert [name for name in named if not (pages.ROOT / name).exists()] == []
+
+
 @pytest.mark.parametrize(
     "command",
     [
