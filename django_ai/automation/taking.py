@@ -1,11 +1,18 @@
-"""How a worker takes a message: with database connections that work."""
+"""How a worker takes a message: with database connections that work, and a tick only where none was just done."""
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
 from celery import Task
 from django.db import connections
+
+from .conf import settings
+
+# Celery reckons with beat's clock against the worker's, and either may be hours off: what expires
+# sooner than this might never be done.
+EXPIRES_SECONDS = 86_400
 
 
 class DatabaseTask(Task):  # type: ignore[type-arg]
@@ -20,3 +27,18 @@ class DatabaseTask(Task):  # type: ignore[type-arg]
         for connection in connections.all(initialized_only=True):
             if connection.errors_occurred and not connection.in_atomic_block:
                 connection.close_if_unusable_or_obsolete()
+
+
+class TickTask(DatabaseTask):
+    """A periodic task of which one call does for all that piled up while no worker was there."""
+
+    _next = 0.0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Do it, unless this process has done it a moment ago. A direct call is always done."""
+        if not self.request.called_directly:
+            moment = monotonic()
+            if moment < self._next:
+                return None
+            self._next = moment + settings.TICK_SECONDS / 4
+        return super().__call__(*args, **kwargs)

@@ -1,8 +1,10 @@
-"""A worker's task begins with connections that work."""
+"""A worker's task begins with connections that work, and ticks that piled up are done as one."""
 
 import pytest
+from celery import current_app
 from django.db import connection
 
+from django_ai.automation.events.tasks import tick as tick_of_events
 from django_ai.automation.workflows.tasks import tick
 
 
@@ -23,3 +25,26 @@ def test_a_healthy_connection_is_kept():
     before = connection.connection
     tick.before_start("id", (), {})
     assert connection.connection is before
+
+
+def taken_by_a_worker(task):
+    return task.apply().result
+
+
+@pytest.mark.parametrize("task", [tick, tick_of_events], ids=lambda task: task.name)
+def test_of_ticks_that_piled_up_a_worker_does_the_first_alone(task, monkeypatch):
+    done = []
+    monkeypatch.setattr(task, "run", lambda: done.append(1))
+    monkeypatch.setattr(task, "_next", 0.0, raising=False)
+    for _ in range(5):
+        taken_by_a_worker(task)
+    assert len(done) == 1
+    for _ in range(5):
+        task()
+    assert len(done) == 6
+
+
+def test_no_tick_is_dropped_by_a_worker_whose_clock_is_hours_ahead_of_beats():
+    entries = [entry for entry in current_app.conf.beat_schedule.values() if entry["task"].startswith("django_ai.")]
+    assert len(entries) >= 4
+    assert min(entry["options"]["expires"] for entry in entries) >= 86_400

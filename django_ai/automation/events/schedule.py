@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import current_app
 
 from ..conf import settings
+from ..taking import EXPIRES_SECONDS
 
 TICK = "django_ai.events.tick"
 RECONCILE = "django_ai.events.reconcile"
@@ -18,6 +19,5 @@ def install() -> None:
 
 
 def _add(task: str, seconds: float) -> None:
-    # A message that waited this long has been overtaken by the next ones.
-    options = {"queue": settings.QUEUE, "expires": max(10 * settings.TICK_SECONDS, 10)}
+    options = {"queue": settings.QUEUE, "expires": EXPIRES_SECONDS}
     current_app.conf.beat_schedule.setdefault(task, {"task": task, "schedule": seconds, "options": options})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from celery import shared_task
 
-from ..taking import DatabaseTask
+from ..taking import DatabaseTask, TickTask
 from . import announcing, reconciliation, scheduler
 
 
@@ -18,7 +18,7 @@ def occur(ids: Sequence[int]) -> None:
     scheduler.occur(ids)
 
 
-@shared_task(base=DatabaseTask, name="django_ai.events.tick", ignore_result=True, acks_late=False)
+@shared_task(base=TickTask, name="django_ai.events.tick", ignore_result=True, acks_late=False)
 def tick() -> None:
     """Do what is due for events: the safety net under lost messages, and what makes dates come true."""
     scheduler.occur_due()

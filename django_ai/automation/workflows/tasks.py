@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import shared_task
 
-from ..taking import DatabaseTask
+from ..taking import DatabaseTask, TickTask
 from .runtime import dispatch, pulses, retention, scheduler, stopping, worker
 
 # For this long one cleanup keeps a worker busy; the next one goes on.
@@ -39,7 +39,7 @@ def several(task: str, queue: str | None, arguments: list[list[Any]]) -> None:
     worker.several(task, queue, arguments)
 
 
-@shared_task(base=DatabaseTask, name=dispatch.TICK, ignore_result=True)
+@shared_task(base=TickTask, name=dispatch.TICK, ignore_result=True)
 def tick() -> None:
     """Do one pass of the scheduler."""
     scheduler.tick()

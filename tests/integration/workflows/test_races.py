@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from django_ai.automation.workflows.core import complete, engine, get_context, run_subflow, step, wait, workflow
+from django_ai.automation.workflows.core import complete, engine, get_context, goto, run_subflow, step, wait, workflow
 from django_ai.automation.workflows.exceptions import IllegalMove
 from django_ai.automation.workflows.models import Signal, Suspension, WorkflowRun
 from django_ai.automation.workflows.runtime import dispatch, scheduler, worker
@@ -309,3 +309,24 @@ def test_each_thread_has_the_context_of_its_own_step(sent):
     runs = [engine.start(Threads) for _ in range(2)]
     together(*[lambda run=run: worker.execute(run.pk, run.sequence, run.attempt) for run in runs])
     assert seen == [True, True]
+
+
+def test_a_message_of_an_earlier_step_runs_none_of_the_later_ones(sent, settings):
+    settings.DJANGO_AI = {"STEPS_PER_TASK": 1}
+    calls = []
+
+    @workflow("two_steps")
+    class TwoSteps:
+        @step(start=True)
+        def first(self):
+            return goto(self.second)
+
+        @step()
+        def second(self):
+            calls.append(1)
+            return complete()
+
+    run = engine.start(TwoSteps)
+    for _ in range(3):
+        worker.execute(run.pk, run.sequence, run.attempt)
+    assert (reloaded(run).current_step, calls) == ("second", [])

@@ -11,6 +11,7 @@ from celery import current_app
 
 from ...broker import publish, send_after_commit
 from ...conf import settings
+from ...taking import EXPIRES_SECONDS
 from ..authoring.registry import registry
 from ..models import WorkflowRun
 from . import rows
@@ -20,9 +21,6 @@ EXECUTE = "django_ai.workflows.execute"
 WAKE = "django_ai.workflows.wake"
 DELIVER = "django_ai.workflows.deliver"
 PULSE = "django_ai.workflows.pulse"
-
-# A tick that waited this long has been overtaken by others.
-TICK_EXPIRES_SECONDS = 10
 
 # One message with the arguments of several of the above.
 SEVERAL = "django_ai.workflows.several"
@@ -68,7 +66,7 @@ def again(task: str, queue: str | None, arguments: Sequence[Arguments]) -> None:
 
 def tick() -> None:
     """Ask for a pass of the scheduler, at once; beat asks for the others."""
-    publish(TICK, queue=settings.QUEUE, expires=TICK_EXPIRES_SECONDS)
+    publish(TICK, queue=settings.QUEUE, expires=EXPIRES_SECONDS)
 
 
 def question(queue: str, moment: datetime, expires: float) -> None:
