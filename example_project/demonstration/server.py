@@ -51,7 +51,7 @@ class Shop:
     def __enter__(self) -> Self:
         try:
             self._migrate()
-            self._process = self._manage("runworkflows", f"{HOST}:{self.port}", "--noreload")
+            self._process = self.manage("runworkflows", f"{HOST}:{self.port}", "--noreload")
             self._wait_until_it_answers()
         except BaseException:
             self.close()
@@ -95,10 +95,11 @@ class Shop:
             raise DemoFailed(f"The shop does not answer: {error}.{self.last_words()}") from error
 
     def _migrate(self) -> None:
-        if self._manage("migrate", "--verbosity=0").wait():
+        if self.manage("migrate", "--verbosity=0").wait():
             raise DemoFailed(f"The database could not be made.{self.last_words()}")
 
-    def _manage(self, *command: str) -> subprocess.Popen[bytes]:
+    def manage(self, *command: str) -> subprocess.Popen[bytes]:
+        """Begin a command of the shop's manage.py."""
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, str(MANAGE), *command],

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
+
+# The frames of a traceback that lie in the engine, whose lines say nothing of what went wrong.
+_ENGINE = re.escape(str(Path(__file__).resolve().parent.parent / "runtime"))
+_FRAME = re.compile(rf'^  File "{_ENGINE}[^\n]*\n(?:    [^\n]*\n)*', re.MULTILINE)
 
 # A value that is longer than this as JSON has several lines.
 ONE_LINE = 60
@@ -23,3 +29,8 @@ def shown(value: Any) -> str:
 def _cut(text: str) -> str:
     rest = len(text) - LONGEST
     return f"{text[:LONGEST]}… and {rest:,} characters more" if rest > 0 else text
+
+
+def without_engine(traceback: str) -> str:
+    """Return a traceback without the frames of the engine: where the user's code went wrong is what counts."""
+    return _FRAME.sub("", traceback)

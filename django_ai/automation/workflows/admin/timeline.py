@@ -13,7 +13,7 @@ from ..machine.commands import WaitKind
 from ..machine.statuses import RUNNING
 from ..masking import Mask
 from ..models import PastWait, Signal, SignalKind, StepExecution, WaitOutcome, WorkflowRun
-from .showing import shown
+from .showing import shown, without_engine
 from .times import compact
 
 # The width of a time line, in the units of its picture, and that of the shortest bar.
@@ -137,7 +137,7 @@ def failures_of(failures: Iterable[Mapping[str, Any]], mask: Mask) -> list[dict[
             **failure,
             "at": datetime.fromisoformat(failure["at"]),
             "error": mask.text(failure["error"]),
-            "traceback": mask.text(failure["traceback"]),
+            "traceback": mask.text(without_engine(failure["traceback"])),
         }
         for failure in failures
     ]

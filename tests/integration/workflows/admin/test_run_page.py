@@ -83,6 +83,8 @@ def test_the_errors_of_failed_attempts_are_shown_without_secrets(runs, chief):
     told = text(chief.get(page(runs["retrying"])))
     assert "ValueError: no such address; the password is ••••••••" in told
     assert "Traceback (most recent call last)" in told
+    assert "in pack" in told
+    assert "runtime/worker.py" not in told
 
 
 def test_of_a_run_whose_code_is_gone_no_value_is_shown(runs, chief):
