@@ -13,7 +13,8 @@ from celery.bin.celery import celery
 from django.core.management import CommandError, get_commands, load_command_class
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.docs import ROOT
+
 # What belongs to the reader's machine and not to this project.
 FOREIGN = {"cd", "curl", "docker", "journalctl", "mkdir", "source", "systemctl", "git", "pytest"}
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from sybil import Document
 from sybil.parsers.myst import CodeBlockParser, SkipParser
 
+from tests.docs import DOCS, ROOT
 from tests.docs.languages import EVALUATORS
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCS = ROOT / "docs"
 # The tutorial is followed from its first command to its last by tests/acceptance/test_tutorial.py.
 FOLLOWED = DOCS / "tutorial.md"
 PAGES = sorted(

@@ -11,7 +11,7 @@ pytest.importorskip("sybil")
 from django.test.utils import isolate_apps
 
 from django_ai.automation.events.subscriptions import subscriptions
-from tests.docs import commands, pages
+from tests.docs import DOCS, ROOT, commands, pages
 from tests.docs.languages import EVALUATORS
 
 
@@ -33,19 +33,19 @@ def test_each_block_says_what_language_it_is_in(page):
     assert pages.languages_of(page) <= EVALUATORS.keys()
 
 
-@pytest.mark.parametrize("page", [pages.ROOT / name for name in ("README.md", "CONTRIBUTING.md")], ids=pages.name_of)
+@pytest.mark.parametrize("page", [ROOT / name for name in ("README.md", "CONTRIBUTING.md")], ids=pages.name_of)
 def test_what_the_page_links_to_is_there(page):
     text = page.read_text()
     targets = [*re.findall(r"\]\(([^)#]+)", text), *re.findall(r'(?:src|srcset)="([^"]+)"', text)]
     assert targets
     local = [target for target in targets if "://" not in target]
-    assert [target for target in local if not (pages.ROOT / target).exists()] == []
+    assert [target for target in local if not (ROOT / target).exists()] == []
 
 
 def test_the_tests_that_the_guarantees_name_are_there():
-    named = re.findall(r"`(tests/[^`]+)`", (pages.DOCS / "guarantees.md").read_text())
+    named = re.findall(r"`(tests/[^`]+)`", (DOCS / "guarantees.md").read_text())
     assert len(named) > 7
-    assert [name for name in named if not (pages.ROOT / name).exists()] == []
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from django.dispatch import Signal
 
 from django_ai.automation import documentation
-from tests.docs.pages import DOCS, ROOT
+from tests.docs import DOCS, ROOT
 
 inventories = pytest.importorskip("sphinx.util.inventory")
 pytest.importorskip("furo")
