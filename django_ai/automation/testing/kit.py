@@ -92,7 +92,7 @@ class Workflows:
         with _commits():
             bursts.start_due()
             waits.catch_up()
-            scheduler.wake_due()
+            scheduler.wake_due(age=timedelta(0))
         with _commits():
             scheduler.resend_steps(age=timedelta(0))
             scheduler.resend_deliveries(age=timedelta(0))

@@ -220,6 +220,7 @@ class Suspension(models.Model):
     display = models.JSONField(default=dict, blank=True)
     visit = models.JSONField(default=dict, blank=True, help_text="The step's visit that led here.")
     created_at = models.DateTimeField()
+    dispatched_at = models.DateTimeField(null=True, blank=True, help_text="When workers were last asked to end it.")
 
     class Meta:
         indexes = [

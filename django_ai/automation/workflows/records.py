@@ -19,7 +19,8 @@ KIND_CHOICES = [(kind.value, kind.value) for kind in WaitKind]
 class StepExecution(models.Model):
     """A step's visit that has ended: completed, or failed for good."""
 
-    run = models.ForeignKey("WorkflowRun", on_delete=models.CASCADE, related_name="step_executions")
+    # Its constraint serves as the index of the run.
+    run = models.ForeignKey("WorkflowRun", on_delete=models.CASCADE, related_name="step_executions", db_index=False)
     sequence = models.PositiveIntegerField()
     step_name = models.CharField(max_length=200)
     status = models.CharField(max_length=10, choices=STATUS_CHOICES)

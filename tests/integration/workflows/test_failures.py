@@ -1,6 +1,5 @@
 """Whatever a step does wrong, or is done to it, its run ends with a clear error or goes on exactly once."""
 
-import logging
 from datetime import timedelta
 
 import pytest
@@ -30,7 +29,7 @@ from django_ai.automation.workflows.exceptions import (
     UnknownWorkflow,
     WorkflowError,
 )
-from django_ai.automation.workflows.models import Suspension, WorkflowRun
+from django_ai.automation.workflows.models import WorkflowRun
 from django_ai.automation.workflows.runtime import rows, scheduler, worker
 
 from .declared import declare_inquiry, reloaded
@@ -327,18 +326,6 @@ def test_a_run_whose_context_no_longer_fits_is_parked(workflows):
     assert "number: " in reloaded(run).error
 
 
-def test_a_poison_run_does_not_keep_others_from_waking(workflows, settings, caplog):
-    settings.DJANGO_AI = {"BATCH_SIZE": 2}
-    good, poison = (engine.start(declare_inquiry(timeout=timedelta(hours=1), on_timeout="give_up")) for _ in range(2))
-    workflows.drain()
-    Suspension.objects.update(due_at=good.created_at)
-    Suspension.objects.filter(pk=poison.pk).update(kind="unheard of", due_at=good.created_at - timedelta(seconds=1))
-    with caplog.at_level(logging.ERROR):
-        assert scheduler.wake_due() == 1
-    assert f"#{poison.pk} could not be woken" in caplog.text
-    assert reloaded(good).current_step == "give_up"
-
-
 # Retries and cancellations by a person.
 
 
@@ -491,6 +478,12 @@ def test_a_step_that_lost_its_worker_after_a_long_time_is_sent_again_as_soon_as_
     worker.take(run.pk, run.sequence, run.attempt)
     again = seconds_at_which_it_is_sent_again(workflows, scheduler.resend_steps, seconds=60)
     assert again == [31, 41, 51]
+
+
+def test_a_wait_that_nobody_ends_is_asked_for_again_less_and_less_often(workflows):
+    run = engine.start(declare_inquiry(timeout=timedelta(seconds=10), on_timeout="give_up"))
+    worker.execute(run.pk, run.sequence, run.attempt)
+    assert seconds_at_which_it_is_sent_again(workflows, scheduler.wake_due, seconds=100) == [10, 20, 30, 50, 90]
 
 
 def test_a_lost_delivery_is_sent_again_once_in_a_while(workflows):

@@ -1,6 +1,8 @@
 """What one task does itself: the family of its run, and messages that came together."""
 
+import logging
 from contextlib import suppress
+from datetime import timedelta
 from unittest import mock
 
 import pytest
@@ -8,8 +10,8 @@ from pydantic import BaseModel
 
 from django_ai.automation import broker
 from django_ai.automation.workflows.core import complete, engine, goto, run_subflow, step, workflow
-from django_ai.automation.workflows.models import Signal, WorkflowRun
-from django_ai.automation.workflows.runtime import dispatch, pace, stopping, worker
+from django_ai.automation.workflows.models import Signal, Suspension, WorkflowRun
+from django_ai.automation.workflows.runtime import dispatch, pace, scheduler, stopping, worker
 
 from .declared import declare_inquiry, reloaded
 from .racing import elsewhere, work
@@ -199,6 +201,22 @@ def test_of_several_one_that_cannot_be_done_does_not_keep_the_others(messages, e
         worker.several(dispatch.DELIVER, None, [[1], [2], [3]])
     assert messages == left
     assert done == ([1, 3] if not left else [1])
+
+
+def test_a_poison_run_does_not_keep_others_from_waking(messages, settings, caplog):
+    settings.DJANGO_AI = {"BATCH_SIZE": 2}
+    declare_inquiry(timeout=timedelta(hours=1), on_timeout="give_up")
+    poison, *good = [engine.start("inquiry") for _ in range(3)]
+    for number, run in enumerate([poison, *good]):
+        worker.execute(run.pk, 1, 0)
+        Suspension.objects.filter(pk=run.pk).update(due_at=run.created_at - timedelta(hours=1 - number / 10))
+    Suspension.objects.filter(pk=poison.pk).update(kind="unheard of")
+    messages.clear()
+    assert [scheduler.wake_due() for _ in range(3)] == [2, 1, 0]
+    with caplog.at_level(logging.ERROR):
+        work_all(messages)
+    assert {reloaded(run).status for run in good} == {"completed"}
+    assert f"wake{poison.pk, 2} failed" in caplog.text
 
 
 def test_a_run_that_another_worker_has_is_passed_over(messages):

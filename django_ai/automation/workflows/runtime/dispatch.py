@@ -49,6 +49,11 @@ def timer(run: WorkflowRun, delay: timedelta) -> None:
         _after_commit(WAKE, (run.pk, run.sequence), queue_of(run), countdown=seconds)
 
 
+def timers_due(runs: Iterable[WorkflowRun]) -> None:
+    """Ask workers to end the waits of runs, whose time has come."""
+    _send(WAKE, [(queue_of(run), (run.pk, run.sequence)) for run in runs])
+
+
 def delivery(run_id: int) -> None:
     """Ask a worker to hand the run what lies in its inbox."""
     deliveries([run_id])

@@ -67,14 +67,13 @@ def _is_deadlock(error: OperationalError) -> bool:
     return not said.isdisjoint(DEADLOCKS)
 
 
-def lock(run_id: int, *, skip_locked: bool = False) -> tuple[WorkflowRun, clock.Stopwatch] | None:
+def lock(run_id: int) -> tuple[WorkflowRun, clock.Stopwatch] | None:
     """Lock one run until the transaction ends and return it with the database's time.
 
-    None where there is no such run or, with ``skip_locked``, somebody else holds it. Databases
-    without row locks rely on the fence of the commit.
+    None where there is no such run. Databases without row locks rely on the fence of the commit.
     """
     runs = WorkflowRun.objects.using(alias()).annotate(db_now=clock.now())
-    run = runs.select_for_update(**lock_options(skip_locked=skip_locked)).filter(pk=run_id).first()
+    run = runs.select_for_update(**lock_options()).filter(pk=run_id).first()
     return (run, stopwatch(run)) if run else None
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 
 from django.db.models import F, Q
 
 from ... import clock
 from ...conf import settings
-from .. import logs
 from ..machine.commands import WaitKind
 from ..machine.statuses import FINAL, RUNNING
 from ..models import Signal, SignalKind, SignalState, Suspension, WorkflowRun
-from . import bursts, dispatch, rows, waits, worker
-
-logger = logging.getLogger(__name__)
+from . import bursts, dispatch, rows, waits
 
 # A message is sent again after this many times RESEND_AFTER_SECONDS at the latest.
 MOST_PAUSES = 10
@@ -36,54 +34,70 @@ class Tick:
 def tick() -> Tick:
     """Do one pass: wake what is due, send again what was lost. Any number may run at once."""
     return Tick(
-        woken=wake_due(),
-        resent=resend_steps(),
-        delivered=resend_deliveries(),
+        woken=_in_batches(wake_due),
+        resent=_in_batches(resend_steps),
+        delivered=_in_batches(resend_deliveries),
         caught_up=waits.catch_up(),
         bursts=bursts.start_due(),
     )
 
 
-def wake_due() -> int:
-    """End the waits whose time has come, oldest first; return how many."""
-    waits = Suspension.objects.using(rows.alias()).filter(due_at__lte=clock.now())
-    ids = list(waits.order_by("due_at").values_list("pk", flat=True)[: settings.BATCH_SIZE])
-    return sum(_wake(run_id) for run_id in ids)
+def _in_batches(send: Callable[[], int]) -> int:
+    """Let a function send one full batch after the other, though no longer than until the next tick."""
+    done, until = 0, monotonic() + settings.TICK_SECONDS
+    while True:
+        sent = send()
+        done += sent
+        if sent < settings.BATCH_SIZE or monotonic() >= until:
+            return done
 
 
-def _wake(run_id: int) -> bool:
-    try:
-        return worker.move_suspended(run_id, worker.due, skip_locked=True)
-    except Exception:  # one run that cannot be woken must not keep the others asleep
-        logger.exception("Run #%s could not be woken.", run_id, extra=logs.fields(run_id=run_id))
-        return False
+def wake_due(age: timedelta | None = None) -> int:
+    """Ask workers to end the waits whose time has come, oldest first; return how many.
+
+    Args:
+        age: after which time to ask again; by default ``DJANGO_AI["RESEND_AFTER_SECONDS"]``, then
+            twice as long each time.
+    """
+    waiting = Suspension.objects.using(rows.alias())
+    free = Q(run__lease_until__isnull=True) | Q(run__lease_until__lt=clock.now())  # no form is being done
+    with rows.transaction_of_runs():
+        found = list(
+            waiting.select_for_update(**rows.lock_options(skip_locked=True))
+            .filter(free, Q(dispatched_at__isnull=True) | _silent(age, "due_at"), due_at__lte=clock.now())
+            .select_related("run")
+            .only("run__name", "run__version", "run__current_step", "run__sequence")
+            .order_by("due_at")[: settings.BATCH_SIZE]
+        )
+        waiting.filter(pk__in=[wait.pk for wait in found]).update(dispatched_at=clock.now())
+        dispatch.timers_due(wait.run for wait in found)
+    return len(found)
 
 
 def resend_steps(age: timedelta | None = None) -> int:
     """Send again the messages of steps that nobody has claimed, or whose worker is gone.
 
     Args:
-        age: how old a message must be; by default ``DJANGO_AI["RESEND_AFTER_SECONDS"]``, and twice as
-            old each time it was sent again in vain.
+        age: how old a message must be; by default ``DJANGO_AI["RESEND_AFTER_SECONDS"]``, then twice
+            as old each time: what waits in a long queue must not make it longer and longer.
 
     What is sent is stamped under SKIP LOCKED, so neither two schedulers nor the next tick send it
     once more.
     """
-    silent = Q(lease_until__isnull=True) & _silent(age, since="updated_at")
+    silent = Q(lease_until__isnull=True) & _silent(age, "updated_at")
     lost = Q(lease_until__lt=clock.now())
     runs = WorkflowRun.objects.using(rows.alias())
     with rows.transaction_of_runs():
         found = list(
             runs.select_for_update(**rows.lock_options(skip_locked=True))
             .filter(silent | lost, status=RUNNING)
+            .only("name", "version", "current_step", "sequence", "attempt", "lease_until")
             .order_by("id")[: settings.BATCH_SIZE]
         )
-        taken_back = [run.pk for run in found if run.lease_until is not None]
-        runs.filter(pk__in=taken_back, status=RUNNING).update(updated_at=clock.now())
-        ids = [run.pk for run in found]
-        runs.filter(pk__in=ids, status=RUNNING).update(dispatched_at=clock.now(), lease_until=None)
-        for run in found:
-            dispatch.step(run)
+        for ended, more in ((False, {}), (True, {"updated_at": clock.now()})):
+            ids = [run.pk for run in found if bool(run.lease_until) is ended]
+            runs.filter(pk__in=ids, status=RUNNING).update(dispatched_at=clock.now(), lease_until=None, **more)
+        dispatch.steps(found)
     return len(found)
 
 
@@ -93,13 +107,12 @@ def resend_deliveries(age: timedelta | None = None) -> int:
     with rows.transaction_of_runs():
         found = list(
             signals.select_for_update(**rows.lock_options(skip_locked=True))
-            .filter(deliverable(), _silent(age, since="created_at"), state=SignalState.PENDING)
+            .filter(deliverable(), _silent(age, "created_at"), state=SignalState.PENDING)
+            .only("run_id")
             .order_by("id")[: settings.BATCH_SIZE]
         )
-        ids = [signal.pk for signal in found]
-        signals.filter(pk__in=ids).update(dispatched_at=clock.now())
-        for run_id in dict.fromkeys(signal.run_id for signal in found):
-            dispatch.delivery(run_id)
+        signals.filter(pk__in=[signal.pk for signal in found]).update(dispatched_at=clock.now())
+        dispatch.deliveries(signal.run_id for signal in found)
     return len(found)
 
 

@@ -80,44 +80,30 @@ def several(task: str, queue: str | None, arguments: Sequence[Sequence[Any]]) ->
             raise
 
 
-def move_suspended(
-    run_id: int,
-    decision: Decision,
-    turn_of: TurnOf | None = None,
-    *,
-    skip_locked: bool = False,
-) -> bool:
-    """Lock a run, commit the move that ``decision`` makes of it, and run what follows if this worker may.
-
-    Args:
-        turn_of: gives the turn of this task; None leaves what follows to the workers.
-        skip_locked: leave a run alone that somebody else holds.
-
-    Returns whether the run moved.
-    """
-    moved = _move(run_id, decision, turn_of, skip_locked=skip_locked)
-    if moved and moved.turn:
+def move_suspended(run_id: int, decision: Decision, turn_of: TurnOf) -> None:
+    """Lock a run, commit the move that ``decision`` makes of it, and run what follows if this task's turn lasts."""
+    moved = _move(run_id, decision, turn_of)
+    if moved:
         go_on(moved.claim, moved.turn)
-    return moved is not None
 
 
 class _Moved(NamedTuple):
     """What became of a move: the task's turn, and the claim of the step that follows if it is done here."""
 
-    turn: Turn | None
+    turn: Turn
     claim: Claim | None
 
 
-def _move(run_id: int, decision: Decision, turn_of: TurnOf | None, *, skip_locked: bool = False) -> _Moved | None:
+def _move(run_id: int, decision: Decision, turn_of: TurnOf) -> _Moved | None:
     with rows.transaction_of_runs():
-        locked = rows.lock(run_id, skip_locked=skip_locked)
+        locked = rows.lock(run_id)
         if locked is None:
             return None
         run, watch = locked
         move = decision(run, watch.now())
         if move is None:
             return None
-        turn = turn_of(run) if turn_of else None
+        turn = turn_of(run)
         stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn)
     return _Moved(turn, Claim(run, watch) if stays else None)
 
