@@ -61,6 +61,9 @@ bench: $(STAMP) ## Measure; QUICK=1, ONLY=steps,idle, PEERS=absurd, REPEATS=3, S
 		$(if $(ONLY),--only $(ONLY)) $(if $(PEERS),--peers $(PEERS)) $(if $(REPEATS),--repeats $(REPEATS)) \
 		$(if $(DOCS),--docs)
 
+links: $(STAMP) ## Ask the addresses that the documentation links to whether they are there
+	$(BIN)/sphinx-build --quiet --builder linkcheck -d .cache/doctrees docs docs/_build/links
+
 wheel: $(STAMP) ## Build the wheel and try it in an environment of its own
 	rm -rf dist .cache/wheel
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
