@@ -62,6 +62,8 @@ maximum_signature_line_length = 90
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True
 
+linkcheck_ignore = [r"http://127\.0\.0\.1"]
+
 html_theme = "furo"
 html_title = "django_ai"
 html_static_path = ["_static"]

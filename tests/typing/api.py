@@ -14,6 +14,7 @@ from django_ai.automation.events import EventDefinition, emit, on_event, subscri
 from django_ai.automation.events.models import Event
 from django_ai.automation.testing import Workflows, workflow_testing
 from django_ai.automation.workflows.core import (
+    Command,
     Retry,
     SubflowResult,
     WorkflowStatus,
@@ -77,8 +78,12 @@ class Parent(OwnerOrStaff):
 
     @wait_for_event("paid")
     @step()
-    def paid(self) -> Complete:
-        return complete()
+    def paid(self) -> Command:
+        return goto(self.ended)
+
+    @step()
+    def astray(self) -> Command:
+        return "paid"  # type: ignore[return-value]
 
 
 # Decorators leave classes and methods what they are.
