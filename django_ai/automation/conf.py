@@ -135,6 +135,19 @@ class Settings:
     STUCK_AFTER_SECONDS = Setting[float](
         300, int, float, minimum=1, doc="A run that nobody moved for this long, though it could, is stuck."
     )
+    TRACING = Setting[bool](
+        True,  # noqa: FBT003 - the default of a setting
+        bool,
+        doc="Whether spans are recorded where OpenTelemetry has a tracer provider.",
+    )
+    METRICS = Setting[bool](
+        False,  # noqa: FBT003 - the default of a setting
+        bool,
+        doc="Whether this process counts for Prometheus.",
+    )
+    METRICS_PORT = Setting[int | None](
+        None, int, type(None), minimum=1, doc="Port at which each worker serves its metrics; None serves none."
+    )
     MONITORING_TOKEN = Setting[str | None](
         None, str, type(None), doc="Who sends this bearer token sees the details of health, and the metrics."
     )

@@ -17,6 +17,7 @@ class WorkflowsConfig(AppConfig):
     def ready(self) -> None:
         from . import checks, receivers, schedule  # noqa: F401
         from .http import checks as form_checks  # noqa: F401
+        from .monitoring import checks as monitoring_checks  # noqa: F401
         from .monitoring import listening
         from .runtime import triggers
         from .statezero_action import offer_early_actions

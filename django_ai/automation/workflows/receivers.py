@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import signals
 
+from .monitoring import listening
 from .runtime import dispatch, pulses, stopping
 
 _witness = pulses.BeatWitness()
@@ -19,8 +20,9 @@ def start(**_: Any) -> None:
 
 @signals.worker_ready.connect(weak=False)
 def look_around(**_: Any) -> None:
-    """Look at once for what workers left behind that are gone."""
+    """Look at once for what workers left behind that are gone, and serve the metrics."""
     dispatch.tick()
+    listening.serve_metrics()
 
 
 @signals.worker_shutting_down.connect(weak=False)

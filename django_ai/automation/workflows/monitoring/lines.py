@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .. import logs
 from ..exceptions import WorkflowError, describe
 from ..machine.statuses import FAILED
+from ..models import WorkflowRun
 from ..runtime.notices import Claimed, Kind, Listener, Notice
 
 logger = logging.getLogger("django_ai.automation.workflows")
@@ -92,6 +93,11 @@ class Lines(Listener):
             # The engine's own errors say it all in one line.
             exc_info=None if isinstance(error, WorkflowError) else error,
         )
+
+    def lost(self, run: WorkflowRun) -> None:
+        """Write that a worker went silent: killed, cut off, or too busy to renew its lease."""
+        text = "The worker of %s went silent in step %s; another one takes it over."
+        logger.warning(text, run, run.current_step, extra=logs.about(run))
 
 
 def _about(notice: Notice) -> dict[str, object]:

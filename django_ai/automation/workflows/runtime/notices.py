@@ -106,6 +106,12 @@ class Listener:
     def discarded(self, run: WorkflowRun) -> None:
         """Hear that the result of a step came too late: its lease was lost, or the run moved on."""
 
+    def lost(self, run: WorkflowRun) -> None:
+        """Hear that the worker of a run's step went silent, so that another one takes it over."""
+
+    def ticked(self, resent: int, redelivered: int) -> None:
+        """Hear how many messages of steps and to inboxes a pass of the scheduler sent again."""
+
     def trace_context(self, definition: WorkflowDefinition) -> str:
         """Return what a run that starts now keeps, so that its steps are found together with their origin."""
         return ""
@@ -232,6 +238,26 @@ def discarded(run: WorkflowRun) -> None:
     for listener in listeners:
         with _harmless():
             listener.discarded(run)
+
+
+def lost(runs: Sequence[WorkflowRun]) -> None:
+    """Tell, when the caller's transaction commits, that the workers of these runs went silent."""
+    if runs:
+        transaction.on_commit(partial(_tell_lost, runs), using=rows.alias(), robust=True)
+
+
+def _tell_lost(runs: Sequence[WorkflowRun]) -> None:
+    for run in runs:
+        for listener in listeners:
+            with _harmless():
+                listener.lost(run)
+
+
+def ticked(*, resent: int, redelivered: int) -> None:
+    """Tell listeners what a pass of the scheduler sent again."""
+    for listener in listeners:
+        with _harmless():
+            listener.ticked(resent, redelivered)
 
 
 def _wanted() -> frozenset[Kind]:

@@ -14,7 +14,7 @@ from ...conf import settings
 from ..machine.commands import WaitKind
 from ..machine.statuses import FINAL, RUNNING
 from ..models import Signal, SignalKind, SignalState, Suspension, WorkflowRun
-from . import bursts, dispatch, rows, waits
+from . import bursts, dispatch, notices, rows, waits
 
 # A message is sent again after this many times RESEND_AFTER_SECONDS at the latest.
 MOST_PAUSES = 10
@@ -33,13 +33,15 @@ class Tick:
 
 def tick() -> Tick:
     """Do one pass: wake what is due, send again what was lost. Any number may run at once."""
-    return Tick(
+    done = Tick(
         woken=_in_batches(wake_due),
         resent=_in_batches(resend_steps),
         delivered=_in_batches(resend_deliveries),
         caught_up=waits.catch_up(),
         bursts=bursts.start_due(),
     )
+    notices.ticked(resent=done.resent, redelivered=done.delivered)
+    return done
 
 
 def _in_batches(send: Callable[[], int]) -> int:
@@ -98,6 +100,7 @@ def resend_steps(age: timedelta | None = None) -> int:
             ids = [run.pk for run in found if bool(run.lease_until) is ended]
             runs.filter(pk__in=ids, status=RUNNING).update(dispatched_at=clock.now(), lease_until=None, **more)
         dispatch.steps(found)
+        notices.lost([run for run in found if run.lease_until is not None])
     return len(found)
 
 
