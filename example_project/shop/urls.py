@@ -17,5 +17,6 @@ urlpatterns = [
     path("registrations/", include("registration.urls")),
     path("desk/", include("desk.urls")),
     path("statezero/", include("django_ai.automation.workflows.urls")),
+    path("ops/", include("django_ai.automation.workflows.monitoring.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -219,6 +219,20 @@ def test_a_broker_that_is_away_is_a_failed_check(monkeypatch):
     assert "secret" not in check.value
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://127.0.0.1:6379/13", "redis://127.0.0.1:6379/13"),
+        ("redis://:secret@127.0.0.1:6379/13", "redis://:**@127.0.0.1:6379/13"),
+        ("amqp://shop:secret@rabbit//", "amqp://shop:**@rabbit:5672//"),
+        ("amqp://shop@rabbit//", "amqp://shop@rabbit:5672//"),
+    ],
+)
+def test_a_brokers_address_keeps_its_password(monkeypatch, url, shown):
+    monkeypatch.setattr(current_app.conf, "broker_write_url", url)
+    assert broker.address() == shown
+
+
 def test_health_asks_a_fixed_number_of_questions(sent, django_assert_max_num_queries):
     for _ in range(5):
         engine.start(declare_inquiry())
