@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+import json
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.utils import html
 
 from ..authoring.actions import Action
 from ..exceptions import FormFailed
@@ -23,6 +26,9 @@ def input_serializer(action: Action) -> type[serializers.BaseSerializer[Any]]:
     class WithRunId(declared):  # type: ignore[misc, valid-type]
         def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
             fields = super().get_fields()
+            for field in fields.values():
+                if isinstance(field, serializers.DictField | serializers.Serializer):
+                    field.get_value = partial(_object_of, field.get_value, field)  # type: ignore[method-assign]
             if RUN_ID in fields:
                 return dict(fields)
             return {RUN_ID: serializers.IntegerField(min_value=1), **fields}
@@ -32,6 +38,16 @@ def input_serializer(action: Action) -> type[serializers.BaseSerializer[Any]]:
     WithRunId.__module__ = declared.__module__
     WithRunId.__doc__ = declared.__doc__
     return WithRunId
+
+
+def _object_of(usual: Callable[[Any], Any], field: serializers.Field[Any, Any, Any, Any], data: Any) -> Any:
+    """Return the object that a form posts for a field: beside files it is JSON in a part of its own."""
+    if not html.is_html_input(data) or field.field_name not in data:
+        return usual(data)
+    try:
+        return json.loads(data[field.field_name])
+    except ValueError:
+        return data[field.field_name]  # which the field refuses
 
 
 def answer_of(action: Action, run: WorkflowRun) -> dict[str, Any]:

@@ -12,6 +12,10 @@ from django_ai.automation.workflows.core import complete, engine, step, workflow
 from django_ai.automation.workflows.statezero_action import statezero_action
 
 
+class AddressSerializer(serializers.Serializer):
+    city = serializers.CharField()
+
+
 class ReceiptSerializer(serializers.Serializer):
     receipt = serializers.FileField()
     pages = serializers.ListField(child=serializers.FileField(), required=False, default=list)
@@ -19,6 +23,7 @@ class ReceiptSerializer(serializers.Serializer):
     is_private = serializers.BooleanField(default=False)
     note = serializers.JSONField(required=False)
     rates = serializers.DictField(child=serializers.IntegerField(), required=False)
+    address = AddressSerializer(required=False)
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def receipt(workflows):
 
         @statezero_action(name="hand_in_receipt", serializer=ReceiptSerializer)
         @step(start=True)
-        def hand_in(self, *, receipt, pages, amount, is_private, note=None, rates=None):
+        def hand_in(self, *, receipt, pages, amount, is_private, note=None, rates=None, address=None):
             self.context.seen = {
                 "receipt": [receipt.name, receipt.read().decode()],
                 "pages": [page.name for page in pages],
@@ -38,6 +43,7 @@ def receipt(workflows):
                 "is_private": is_private,
                 "note": note,
                 "rates": rates,
+                "address": address,
             }
             return complete()
 
@@ -55,7 +61,8 @@ def send(forms, run, **data):
 
 
 def test_a_step_receives_the_files_of_a_multipart_post(forms, receipt):
-    data = {"amount": "42.00", "is_private": "true", "note": '{"by": "Ann"}', "rates.eur": "1", "rates": '{"eur": 1}'}
+    data = {"amount": "42.00", "is_private": "true", "note": '{"by": "Ann"}', "rates": '{"eur": 1}'}
+    data["address"] = '{"city": "Rome"}'
     answer = send(forms, receipt, receipt=paper(), pages=[paper("one.txt"), paper("two.txt")], **data)
     assert answer.status_code == 200, answer.data
     receipt.refresh_from_db()
@@ -66,6 +73,7 @@ def test_a_step_receives_the_files_of_a_multipart_post(forms, receipt):
         "is_private": True,
         "note": {"by": "Ann"},
         "rates": {"eur": 1},
+        "address": {"city": "Rome"},
     }
 
 
@@ -74,6 +82,13 @@ def test_a_file_that_is_missing_or_none_is_refused_at_its_field(forms, receipt, 
     answer = send(forms, receipt, amount="42.00", **wrong)
     assert answer.status_code == 400
     assert list(answer.json()["detail"]) == ["receipt"]
+
+
+@pytest.mark.parametrize("wrong", [{"rates": "no JSON"}, {"rates": "[1]"}, {"address": "{}"}])
+def test_an_object_that_is_none_is_refused_at_its_field(forms, receipt, wrong):
+    answer = send(forms, receipt, receipt=paper(), amount="42.00", **wrong)
+    assert answer.status_code == 400
+    assert answer.json()["detail"].keys() == wrong.keys()
 
 
 def test_json_cannot_carry_a_file_and_says_so(forms, receipt):

@@ -203,10 +203,8 @@ function body(values) {
   const add = (name, value) => {
     if (value instanceof File) data.append(name, value);
     else if (Array.isArray(value)) value.forEach((item) => add(name, item));
-    else if (value && typeof value === "object") {
-      data.append(name, JSON.stringify(value)); // as a JSONField reads it, and as all others do
-      Object.entries(value).forEach(([key, part]) => add(`${name}.${key}`, part));
-    } else data.append(name, value ?? "");
+    else if (value && typeof value === "object") data.append(name, JSON.stringify(value));
+    else data.append(name, value ?? "");
   };
   Object.entries(values).forEach(([name, value]) => add(name, value));
   return { headers: {}, body: data };
