@@ -8,10 +8,12 @@ from asgiref.sync import sync_to_async
 from django.db import OperationalError, connections
 from django.test import AsyncClient
 
-from django_ai.automation.workflows.core import engine
+from django_ai.automation import broker
+from django_ai.automation.workflows.core import complete, engine, step, workflow
 from django_ai.automation.workflows.http import watch
 from django_ai.automation.workflows.http.watch import _Watch
 from django_ai.automation.workflows.models import WorkflowRun
+from django_ai.automation.workflows.statezero_action import statezero_action
 
 from .conftest import GOOD
 
@@ -55,6 +57,21 @@ def test_a_server_with_one_thread_a_request_holds_none(forms, review):
 
 
 @pytest.fixture
+def asked(transactional_db, monkeypatch):
+    """A run that waits for a form, in real time: an event loop does not turn while the clock stands still."""
+    monkeypatch.setattr(broker, "publisher", lambda *args, **options: None)
+
+    @workflow("asking")
+    class Asking:
+        @statezero_action(name="asked")
+        @step(start=True)
+        def ask(self):
+            return complete()
+
+    return engine.start(Asking)
+
+
+@pytest.fixture
 def hasty(monkeypatch):
     """A server that looks at once."""
     monkeypatch.setattr("django_ai.automation.workflows.http.watch.LOOK_EVERY", 0.001)
@@ -78,16 +95,15 @@ def converse(scenario):
     return asyncio.run(conversation())
 
 
-@pytest.mark.django_db(transaction=True)
-def test_under_asgi_a_request_is_held_until_the_run_moves(review, hasty):
+def test_under_asgi_a_request_is_held_until_the_run_moves(asked, hasty):
     async def scenario(client):
-        path = f"/forms/runs/{review.pk}/"
+        path = f"/forms/runs/{asked.pk}/"
         first = await client.get(path)
         headers = {"If-None-Match": first["ETag"], "Prefer": "wait=20"}
         held = asyncio.create_task(client.get(path, headers=headers))
         await until_held()
         assert not held.done()
-        await sync_to_async(engine.cancel)(review.pk)
+        await sync_to_async(engine.cancel)(asked.pk)
         return await held
 
     response = converse(scenario)
@@ -95,26 +111,24 @@ def test_under_asgi_a_request_is_held_until_the_run_moves(review, hasty):
     assert response.json()["status"] == "cancelled"
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_held_request_ends_when_its_time_is_up(review, hasty, monkeypatch):
+def test_a_held_request_ends_when_its_time_is_up(asked, hasty, monkeypatch):
     monkeypatch.setattr("django_ai.automation.workflows.http.views.LONGEST_HOLD", 0.01)
 
     async def scenario(client):
-        first = await client.get(f"/forms/runs/{review.pk}/")
+        first = await client.get(f"/forms/runs/{asked.pk}/")
         headers = {"If-None-Match": first["ETag"], "Prefer": "wait=20"}
-        return await client.get(f"/forms/runs/{review.pk}/", headers=headers)
+        return await client.get(f"/forms/runs/{asked.pk}/", headers=headers)
 
     assert converse(scenario).status_code == 304
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_server_that_holds_enough_requests_lets_the_next_one_poll(review, monkeypatch):
+def test_a_server_that_holds_enough_requests_lets_the_next_one_poll(asked, monkeypatch):
     monkeypatch.setattr("django_ai.automation.workflows.http.watch.MOST_HELD", 0)
 
     async def scenario(client):
-        first = await client.get(f"/forms/runs/{review.pk}/")
+        first = await client.get(f"/forms/runs/{asked.pk}/")
         headers = {"If-None-Match": first["ETag"], "Prefer": "wait=20"}
-        return await client.get(f"/forms/runs/{review.pk}/", headers=headers)
+        return await client.get(f"/forms/runs/{asked.pk}/", headers=headers)
 
     response = converse(scenario)
     assert (response.status_code, "Preference-Applied" in response) == (304, False)
@@ -152,8 +166,7 @@ def test_a_request_that_comes_while_others_are_looked_at_is_held_too(monkeypatch
     assert looks[:2] == [{1}, {1, 2}]
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_database_that_is_away_for_a_moment_ends_no_held_request(review, hasty, monkeypatch):
+def test_a_database_that_is_away_for_a_moment_ends_no_held_request(asked, hasty, monkeypatch):
     away = iter([OperationalError("away")])
 
     class Flaky:
@@ -166,11 +179,11 @@ def test_a_database_that_is_away_for_a_moment_ends_no_held_request(review, hasty
     monkeypatch.setattr(watch, "WorkflowRun", Flaky())
 
     async def scenario(client):
-        first = await client.get(f"/forms/runs/{review.pk}/")
+        first = await client.get(f"/forms/runs/{asked.pk}/")
         headers = {"If-None-Match": first["ETag"], "Prefer": "wait=20"}
-        held = asyncio.create_task(client.get(f"/forms/runs/{review.pk}/", headers=headers))
+        held = asyncio.create_task(client.get(f"/forms/runs/{asked.pk}/", headers=headers))
         await until_held()
-        await sync_to_async(engine.cancel)(review.pk)
+        await sync_to_async(engine.cancel)(asked.pk)
         return await held
 
     assert converse(scenario).status_code == 200
