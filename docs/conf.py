@@ -42,7 +42,6 @@ extensions = [
     "tables",
 ]
 exclude_patterns = ["_build", "_extensions", "performance/*"]
-suppress_warnings = ["toc.not_included"]
 myst_fence_as_directive = ["mermaid"]
 default_role = "code"
 
