@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	&& echo $$python && break; done)
 ARGS ?=
 
-.PHONY: help venv test matrix lint format demo docs links bench wheel clean
+.PHONY: help venv test matrix lint format demo docs links bench chaos races wheel clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,13 @@ bench: $(STAMP) ## Measure; QUICK=1, ONLY=steps,idle, PEERS=absurd, REPEATS=3, S
 	$(BIN)/python -m benchmarks $(if $(SCALE),scale,$(if $(EVENTS),events,compare)) $(if $(QUICK),--quick) \
 		$(if $(ONLY),--only $(ONLY)) $(if $(PEERS),--peers $(PEERS)) $(if $(REPEATS),--repeats $(REPEATS)) \
 		$(if $(DOCS),--docs)
+
+chaos: $(STAMP) ## Kill everything at random times under load and judge; MINUTES=30, SEED=7, RATE=4 starts a second
+	$(BIN)/python -m tests.acceptance.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(RATE),--rate $(RATE))
+
+races: $(STAMP) ## Let 10,000 pairs race for a run, which one of each must win; RACES=700 for fewer
+	RACES=$(or $(RACES),10000) $(BIN)/python -m pytest -q tests/integration/workflows/races
 
 links: $(STAMP) ## Ask the addresses that the documentation links to whether they are there
 	$(BIN)/sphinx-build --quiet --builder linkcheck -d .cache/doctrees docs docs/_build/links
