@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -29,8 +29,13 @@ class Mask:
     @classmethod
     def of(cls, run: WorkflowRun) -> Mask:
         """Return the mask of a run, which knows its present secrets so that texts can be cleared of them."""
-        mask = cls(context_class_of(run.name, run.version))
-        return cls(mask.context_class, tuple(_texts(mask.hidden(run.data))))
+        return cls(context_class_of(run.name, run.version)).knowing([run.data])
+
+    def knowing(self, contexts: Iterable[Mapping[str, Any]]) -> Mask:
+        """Return a mask that also knows the secrets in these contexts, or fields of contexts."""
+        found = {secret for data in contexts for secret in _texts(self.hidden(data))}
+        # The longest first, for one may be the beginning of another.
+        return Mask(self.context_class, tuple(sorted({*self.secrets, *found}, key=len, reverse=True)))
 
     def data(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return a context, or fields of one, with what is sensitive masked."""

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from pydantic import BaseModel
 
 from django_ai.automation.workflows.core import (
@@ -16,7 +17,10 @@ from django_ai.automation.workflows.core import (
     wait,
     workflow,
 )
+from django_ai.automation.workflows.exceptions import FormFailed
 from django_ai.automation.workflows.models import Signal, Suspension
+from django_ai.automation.workflows.runtime import forms
+from django_ai.automation.workflows.statezero_action import statezero_action
 
 from .declared import declare_inquiry, reloaded
 
@@ -145,3 +149,28 @@ def test_each_end_of_a_wait_is_told(workflows):
         ("delegate", "child", "child", "cancelled"),
     ]
     assert [bool(past.visit) for past in run.past_waits.all()] == [False, True, True]
+
+
+def test_a_form_that_times_out_was_not_answered_though_a_post_had_failed(workflows):
+    @workflow("signing")
+    class Signing:
+        class Context(BaseModel):
+            name: str = ""
+
+        @statezero_action(name="sign_here", timeout=60, on_timeout="remind")
+        @step(start=True)
+        def sign(self, name: str):
+            raise OSError("no ink")
+
+        @wait.for_signal("go")
+        @step()
+        def remind(self):
+            return complete()
+
+    run = engine.start(Signing)
+    workflows.drain()
+    with pytest.raises(FormFailed):
+        forms.submit(run.pk, forms.Post(action="sign_here", arguments={"name": "Ada"}), lambda run: run)
+    workflows.advance(timedelta(minutes=2))
+    assert waits_of(run) == [("sign", "form", "sign", "timed out")]
+    assert reloaded(run).suspension.visit == {}

@@ -19,7 +19,7 @@ from ..authoring.reading import read_graph
 from ..drawing.svg import Marks, draw
 from ..machine.statuses import CANCELLED, FAILED, RUNNING, SUSPENDED
 from ..masking import Mask
-from ..models import Restart, Signal, SignalKind, WorkflowRun
+from ..models import PastWait, Restart, Signal, SignalKind, StepExecution, WorkflowRun
 from ..runtime import rows
 from . import links, timeline
 from .sentences import sentence
@@ -48,11 +48,11 @@ class Message:
 
 def collect(run: WorkflowRun, now: datetime) -> dict[str, Any]:
     """Return the context of the page's template."""
-    mask = Mask.of(run)
     event = Event.objects.filter(pk=run.triggered_by_event_id).first() if run.triggered_by_event_id else None
     executions = _newest(run.step_executions.all(), "sequence", MOST_VISITS)
     waits = _newest(run.past_waits.all(), "sequence", MOST_VISITS)
     messages = _newest(run.signals.all(), "pk", MOST_MESSAGES)
+    mask = Mask.of(run).knowing(_earlier_fields(executions, waits, messages))
     history = timeline.with_messages(timeline.rows_of(run, executions, waits, mask), messages)
     return {
         "run": run,
@@ -75,6 +75,17 @@ def collect(run: WorkflowRun, now: datetime) -> dict[str, Any]:
         "key": mask.text(run.idempotency_key or ""),
         "entries": _log(run),
     }
+
+
+def _earlier_fields(
+    executions: Iterable[StepExecution], waits: Iterable[PastWait], messages: Iterable[Signal]
+) -> Iterator[dict[str, Any]]:
+    """Yield what fields of the context were before and after: an old error may tell a secret of then."""
+    changed = [execution.changes for execution in executions] + [message.changes for message in messages]
+    changed += [wait.visit.get("changes", {}) for wait in waits]
+    for changes in changed:
+        for side in (0, 1):
+            yield {name: sides[side] for name, sides in changes.items()}
 
 
 def _newest(found: QuerySet[Any], order: str, most: int) -> list[Any]:

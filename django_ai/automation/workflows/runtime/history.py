@@ -40,7 +40,7 @@ class Left:
             step=run.current_step,
             attempt=run.attempt,
             failures=run.failures,
-            visit_started_at=run.visit_started_at,
+            visit_started_at=run.visit_started_at if _is_visited(run) else None,
             wait=run.waits_for,
             changes=between(run.data, columns.get("data", run.data), settings.MAX_CHANGE_BYTES),
         )
@@ -55,6 +55,12 @@ class Left:
             "failures": self.failures,
             "changes": self.changes,
         }
+
+
+def _is_visited(run: WorkflowRun) -> bool:
+    """Say whether the step's body is under way; the post of a form that failed leaves its beginning behind."""
+    wait = run.waits_for
+    return wait is None or wait.kind != WaitKind.FORM or run.lease_until is not None
 
 
 def rows_of(

@@ -87,6 +87,16 @@ def test_the_errors_of_failed_attempts_are_shown_without_secrets(runs, chief):
     assert "runtime/worker.py" not in told
 
 
+def test_a_secret_that_has_changed_since_is_not_told_by_an_old_error(runs, chief, workflows):
+    run = runs["retrying"]
+    engine.edit(run, password="another-secret", address="Main Street")
+    engine.wake(run)
+    workflows.drain()
+    told = text(chief.get(page(run)))
+    assert "no such address; the password is ••••••••" in told
+    assert SECRET not in chief.get(page(run)).content.decode()
+
+
 def test_of_a_run_whose_code_is_gone_no_value_is_shown(runs, chief):
     WorkflowRun.objects.update(name="gone")
     told = text(chief.get(page(runs["waiting"])))
