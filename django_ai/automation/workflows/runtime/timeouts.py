@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -100,7 +101,7 @@ class Limit:
             if self._handler is not None:
                 signal.signal(_ALARM, self._handler)
         elif self.interrupted:
-            _raise_in(self._thread, None)
+            _let_it_come()
 
     def act(self) -> bool:
         """Interrupt the call, or settle without it; say whether there is more to watch. Called by the watchdog."""
@@ -131,18 +132,35 @@ class Limit:
     def _interrupt(self) -> None:
         if self._by_signal and _ALARM is not None:
             signal.pthread_kill(self._thread, _ALARM)
-        else:
-            _raise_in(self._thread, StepInterrupted)
+        elif threads_can_be_interrupted():
+            interruption = ctypes.py_object(StepInterrupted)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), interruption)
 
     def _on_alarm(self, number: int, frame: object) -> None:
         if self._active:
             raise StepInterrupted
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Have an exception raised in a thread when that next runs Python code; None takes it back."""
-    raised = ctypes.py_object(error) if error else ctypes.py_object()
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+def threads_can_be_interrupted() -> bool:
+    """Say whether an exception may be sent to another thread.
+
+    CPython 3.11 under a tracer, as a debugger or coverage, stands still from the moment at which one is
+    sent until the thread takes it, which one that is blocked never does.
+    """
+    return sys.version_info >= (3, 12) or sys.gettrace() is None
+
+
+def _let_it_come() -> None:
+    """Take an interruption that is still on its way: it reaches this thread within a few lines of Python.
+
+    PyThreadState_SetAsyncExc() with NULL would take it back, but leaves CPython with the flag that tells
+    every thread to look for one. All are slower from then on, and 3.11 under a tracer looks for ever.
+    """
+    try:
+        for _ in range(100):
+            pass
+    except StepInterrupted:
+        pass
 
 
 class Watchdog:
