@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import selectors
 from time import monotonic
 from typing import Any
 
 from celery import Task
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .conf import settings
 
@@ -25,8 +27,23 @@ class DatabaseTask(Task):  # type: ignore[type-arg]
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Close the connections that failed; Django opens them anew."""
         for connection in connections.all(initialized_only=True):
-            if connection.errors_occurred and not connection.in_atomic_block:
+            if connection.in_atomic_block:
+                continue
+            connection.errors_occurred = connection.errors_occurred or _hung_up(connection)
+            if connection.errors_occurred:
                 connection.close_if_unusable_or_obsolete()
+
+
+def _hung_up(connection: BaseDatabaseWrapper) -> bool:
+    """Say whether the server has said something unasked, most likely that it goes; asking it is a round trip."""
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection.connection.fileno(), selectors.EVENT_READ)
+            return bool(selector.select(timeout=0))
+    except AttributeError:  # there is no connection, or none of PostgreSQL's
+        return False
+    except Exception:  # noqa: BLE001 - a driver's own: the connection is closed
+        return True
 
 
 class TickTask(DatabaseTask):

@@ -6,6 +6,7 @@ from django.db import connection
 
 from django_ai.automation.events.tasks import tick as tick_of_events
 from django_ai.automation.workflows.tasks import tick
+from tests.integration.workflows.racing import elsewhere
 
 
 @pytest.mark.django_db(transaction=True)
@@ -13,6 +14,19 @@ def test_a_connection_that_died_is_replaced_before_the_next_task():
     connection.ensure_connection()
     connection.connection.close()
     connection.errors_occurred = True
+    tick.before_start("id", (), {})
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_server_has_closed_is_replaced_though_nothing_has_failed_yet():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (process,) = cursor.fetchone()
+    elsewhere(lambda: connection.cursor().execute("SELECT pg_terminate_backend(%s, 10000)", [process]))
     tick.before_start("id", (), {})
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")

@@ -188,7 +188,9 @@ def _fitting(step: StepDefinition, post: Post) -> dict[str, Any]:
 
 def _settle(claim: Claim, happening: Returned) -> None:
     run, watch = claim.run, claim.watch
-    transition = decide(claim.definition, rows.snapshot(run, claim.definition), happening, watch.now())
+    transition = decide(
+        claim.definition, rows.snapshot(run, claim.definition, context=happening.context), happening, watch.now()
+    )
     commit.commit(run, transition, watch.now())
 
 

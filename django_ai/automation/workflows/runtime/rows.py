@@ -114,16 +114,20 @@ def definition_of(run: WorkflowRun) -> WorkflowDefinition | None:
     return registry.get(run.name, run.version)
 
 
-def snapshot(run: WorkflowRun, definition: WorkflowDefinition | None) -> state.RunState:
-    """Return the run as the machine sees it."""
+def snapshot(
+    run: WorkflowRun, definition: WorkflowDefinition | None, *, context: BaseModel | None = None
+) -> state.RunState:
+    """Return the run as the machine sees it, with this ``context`` where a step has left one behind."""
     suspension = run.waits_for
+    if context is None and definition is not None:
+        context = context_of(run, definition)
     return state.RunState(
         status=WorkflowStatus(run.status),
         step=_present_name(definition, run.current_step) or "",
         sequence=run.sequence,
         attempt=run.attempt,
         progress=run.progress,
-        context=context_of(run, definition) if definition else None,
+        context=context,
         inputs=run.inputs,
         failures=tuple(_failure(data) for data in run.failures),
         suspension=_suspension(suspension, definition) if suspension else None,

@@ -233,7 +233,8 @@ def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
 
 def _settle(claim: Claim, definition: WorkflowDefinition | None, happening: Happening, turn: Turn) -> bool:
     run = claim.run
-    state = _with_lost_attempts(rows.snapshot(run, definition), claim.watch.now())
+    context = happening.context if isinstance(happening, Returned) else None
+    state = _with_lost_attempts(rows.snapshot(run, definition, context=context), claim.watch.now())
     transition = decide(definition, state, happening, claim.watch.now())
     return commit.commit(run, transition, claim.watch.now(), turn=turn, ends=True)
 
