@@ -44,6 +44,7 @@ lint: $(STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd example_project && ../$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
 
 format: $(STAMP) ## Put the code in order

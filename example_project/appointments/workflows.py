@@ -1,10 +1,15 @@
 """What an appointment's events start: a confirmation at once, a reminder a day before."""
 
+from typing import Self
+
 from django.conf import settings
 from django.core.mail import send_mail
 from pydantic import BaseModel
 
-from django_ai.automation.workflows.core import complete, event_workflow, get_context, step
+from django_ai.automation.events.models import Event
+from django_ai.automation.workflows.core import Command, complete, event_workflow, get_context, step
+
+from .models import Appointment
 
 
 class AppointmentContext(BaseModel):
@@ -12,8 +17,10 @@ class AppointmentContext(BaseModel):
     email: str
 
     @classmethod
-    def of(cls, event):
-        return cls(customer=event.entity.customer, email=event.entity.email)
+    def of(cls, event: Event) -> Self:
+        appointment = event.entity
+        assert isinstance(appointment, Appointment)
+        return cls(customer=appointment.customer, email=appointment.email)
 
 
 @event_workflow("appointment_booked")
@@ -22,11 +29,11 @@ class AppointmentConfirmation:
         pass
 
     @classmethod
-    def create_context(cls, event=None):
+    def create_context(cls, event: Event) -> Context:
         return cls.Context.of(event)
 
     @step(start=True)
-    def confirm(self):
+    def confirm(self) -> Command:
         ctx = get_context()
         send_mail("Your appointment", f"We look forward to it, {ctx.customer}.", None, [ctx.email])
         return complete(display_title="Appointment confirmed")
@@ -38,11 +45,11 @@ class AppointmentReminder:
         pass
 
     @classmethod
-    def create_context(cls, event=None):
+    def create_context(cls, event: Event) -> Context:
         return cls.Context.of(event)
 
     @step(start=True)
-    def remind(self):
+    def remind(self) -> Command:
         ctx = get_context()
         send_mail("Tomorrow", f"See you tomorrow, {ctx.customer}.", None, [ctx.email])
         return complete(display_title="Reminder sent", display_subtitle="a day before the appointment")

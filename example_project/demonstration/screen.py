@@ -57,7 +57,7 @@ class LiveScreen:
         self._live.stop()
 
     def show(self, lines: list[Line]) -> None:
-        parts = [_table(lines), Text(footer(lines, self._url))]
+        parts: list[RenderableType] = [_table(lines), Text(footer(lines, self._url))]
         self._live.update(Group(*parts), refresh=True)
 
 

@@ -15,7 +15,7 @@ class PropertySerializer(serializers.Serializer):
 
 class StaySerializer(serializers.Serializer):
     price = serializers.DecimalField(label="Price per night", max_digits=7, decimal_places=2, min_value=1)
-    amenities = serializers.MultipleChoiceField(choices=AMENITIES, required=False, default=list)
+    amenities = serializers.MultipleChoiceField(choices=AMENITIES, required=False, default=set)
     story = serializers.CharField(
         label="What guests will love", max_length=500, required=False, allow_blank=True, default=""
     )

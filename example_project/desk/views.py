@@ -37,7 +37,8 @@ class StartExpense(Start):
 class ConfirmOwnership(FormEndpoint):
     """What a click on the link of the e-mail does."""
 
-    def act(self, form: forms.Form, *, run_id: int, **kwargs: Any) -> Outcome:
+    def act(self, form: forms.Form, **kwargs: Any) -> Outcome:
+        run_id = kwargs["run_id"]
         reached = engine.signal("ownership_verified", run=run_id)
         return Outcome(page=reverse("desk", args=[run_id]), data={"reached": reached}, status=200)
 

@@ -33,8 +33,8 @@ class PlaceOrder(FormEndpoint):
 class Approve(FormEndpoint):
     form_class = ApprovalForm
 
-    def act(self, form: ApprovalForm, *, order_id: int, **kwargs: Any) -> Outcome:
-        order = get_object_or_404(Order, pk=order_id)
+    def act(self, form: ApprovalForm, **kwargs: Any) -> Outcome:
+        order = get_object_or_404(Order, pk=kwargs["order_id"])
         reached = engine.signal("order_approval", form.cleaned_data, correlate=order.pk)
         page = reverse("order", args=[order.pk])
         return Outcome(page=page, data={"reached": reached}, status=200 if reached else 409)

@@ -7,6 +7,7 @@ from django.conf import settings
 from pydantic import BaseModel, Field
 
 from django_ai.automation.workflows.core import (
+    Command,
     SubflowResult,
     WorkflowStatus,
     complete,
@@ -37,7 +38,7 @@ class OrderWorkflow:
         active_subworkflow_run_id: int | None = None
 
     @classmethod
-    def create_context(cls, order_id: int):
+    def create_context(cls, order_id: int) -> Context:
         order = Order.objects.select_related("product").get(pk=order_id)
         return cls.Context(
             order_id=order.pk,
@@ -48,7 +49,7 @@ class OrderWorkflow:
         )
 
     @step(start=True)
-    def reserve_items(self):
+    def reserve_items(self) -> Command:
         ctx = get_context()
         ctx.reserved = Product.take(ctx.product_id, ctx.quantity)
         if not ctx.reserved:
@@ -59,7 +60,7 @@ class OrderWorkflow:
         return goto(self.pay, progress=0.2)
 
     @step()
-    def ask_manager(self):
+    def ask_manager(self) -> Command:
         ctx = get_context()
         return wait.for_signal(
             "order_approval",
@@ -72,12 +73,12 @@ class OrderWorkflow:
         )
 
     @step()
-    def forget(self):
+    def forget(self) -> Command:
         get_context().reason = "The manager did not answer."
         return goto(self.cancel)
 
     @step()
-    def decide(self):
+    def decide(self) -> Command:
         ctx = get_context()
         if ctx.approved:
             return goto(self.pay, progress=0.4)
@@ -85,7 +86,7 @@ class OrderWorkflow:
         return goto(self.cancel)
 
     @step()
-    def pay(self):
+    def pay(self) -> Command:
         ctx = get_context()
         return run_subflow(
             PaymentWorkflow,
@@ -97,7 +98,7 @@ class OrderWorkflow:
         )
 
     @step()
-    def after_payment(self, subflow_result: SubflowResult):
+    def after_payment(self, subflow_result: SubflowResult[PaymentWorkflow.Context]) -> Command:
         ctx = get_context()
         if subflow_result.status != WorkflowStatus.COMPLETED:
             ctx.reason = f"The payment failed: {subflow_result.error}"
@@ -106,7 +107,7 @@ class OrderWorkflow:
         return goto(self.ship, progress=0.6)
 
     @step()
-    def ship(self):
+    def ship(self) -> Command:
         ctx = get_context()
         return run_subflow(
             ShipmentWorkflow,
@@ -117,7 +118,7 @@ class OrderWorkflow:
         )
 
     @step()
-    def after_shipment(self, subflow_result: SubflowResult):
+    def after_shipment(self, subflow_result: SubflowResult[ShipmentWorkflow.Context]) -> Command:
         self._mark(Order.Status.DELIVERED)
         return complete(
             display_title="Delivered",
@@ -125,12 +126,12 @@ class OrderWorkflow:
         )
 
     @step()
-    def cancel(self):
+    def cancel(self) -> Command:
         ctx = get_context()
         if ctx.reserved:
             Product.put_back(ctx.product_id, ctx.quantity)
         self._mark(Order.Status.CANCELLED)
         return complete(display_title="Cancelled", display_subtitle=ctx.reason)
 
-    def _mark(self, status):
+    def _mark(self, status: Order.Status) -> None:
         Order.objects.filter(pk=get_context().order_id).update(status=status)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel, Field
 
-from django_ai.automation.workflows.core import Retry, complete, get_context, goto, step, workflow
+from django_ai.automation.workflows.core import Command, Retry, complete, get_context, goto, step, workflow
 
 from . import gateway
 from .models import Payment
@@ -31,13 +31,13 @@ class PaymentWorkflow:
     # A call to the outside must not hold a transaction open. It may happen twice if the worker dies
     # at the wrong moment; the key keeps the gateway from charging twice.
     @step(start=True, atomic=False, retry=PATIENT)
-    def charge(self):
+    def charge(self) -> Command:
         ctx = get_context()
         ctx.receipt = gateway.charge(ctx.reference, ctx.card, ctx.amount)
         return goto(self.book, progress=0.7)
 
     @step()
-    def book(self):
+    def book(self) -> Command:
         ctx = get_context()
         Payment.objects.create(reference=ctx.reference, amount=ctx.amount, receipt=ctx.receipt)
         return complete(display_title="Paid", display_subtitle=f"{ctx.amount} € for {ctx.reference}")

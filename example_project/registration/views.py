@@ -30,7 +30,8 @@ class Register(FormEndpoint):
 class Verify(FormEndpoint):
     form_class = forms.Form
 
-    def act(self, form: forms.Form, *, token: str, **kwargs: Any) -> Outcome:
+    def act(self, form: forms.Form, **kwargs: Any) -> Outcome:
+        token = kwargs["token"]
         reached = engine.signal("email_verified", correlate=token)
         page = reverse("verify_email", args=[token])
         return Outcome(

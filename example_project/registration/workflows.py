@@ -8,6 +8,7 @@ from django.urls import reverse
 from pydantic import BaseModel, Field
 
 from django_ai.automation.workflows.core import (
+    Command,
     SubflowResult,
     WorkflowStatus,
     complete,
@@ -34,7 +35,7 @@ class EmailVerificationWorkflow:
         verified: bool = False
 
     @step(start=True)
-    def send_link(self):
+    def send_link(self) -> Command:
         ctx = get_context()
         ctx.token = ctx.token or secrets.token_urlsafe(16)
         ctx.links_sent += 1
@@ -53,12 +54,12 @@ class EmailVerificationWorkflow:
         display_waiting_for="a click on the link",
     )
     @step()
-    def confirm(self):
+    def confirm(self) -> Command:
         get_context().verified = True
         return complete(display_title="Verified", display_subtitle=get_context().email)
 
     @step()
-    def remind(self):
+    def remind(self) -> Command:
         if get_context().links_sent < MOST_LINKS:
             return goto(self.send_link)
         return fail("The address was not verified.")
@@ -72,7 +73,7 @@ class RegistrationWorkflow:
         active_subworkflow_run_id: int | None = None
 
     @step(start=True)
-    def verify_email(self):
+    def verify_email(self) -> Command:
         return run_subflow(
             EmailVerificationWorkflow,
             on_complete=self.after_verification,
@@ -82,13 +83,13 @@ class RegistrationWorkflow:
         )
 
     @step()
-    def after_verification(self, subflow_result: SubflowResult):
+    def after_verification(self, subflow_result: SubflowResult[EmailVerificationWorkflow.Context]) -> Command:
         if subflow_result.status == WorkflowStatus.COMPLETED:
             return goto(self.welcome, progress=0.8)
         return goto(self.remove_account)
 
     @step()
-    def welcome(self):
+    def welcome(self) -> Command:
         ctx = get_context()
         account = Account.objects.get(pk=ctx.account_id)
         account.verified = True
@@ -97,6 +98,6 @@ class RegistrationWorkflow:
         return complete(display_title=f"Welcome, {account.name}!")
 
     @step()
-    def remove_account(self):
+    def remove_account(self) -> Command:
         Account.objects.filter(pk=get_context().account_id).delete()
         return fail("The address was never verified.")

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.core.mail import send_mail
 from pydantic import BaseModel
 
-from django_ai.automation.workflows.core import complete, get_context, goto, sleep, step, workflow
+from django_ai.automation.workflows.core import Command, complete, get_context, goto, sleep, step, workflow
 
 from .models import Cart
 
@@ -18,7 +18,7 @@ class CartReminderWorkflow:
         sent: int = 0
 
     @step(start=True)
-    def remind(self):
+    def remind(self) -> Command:
         ctx = get_context()
         cart = Cart.objects.get(pk=ctx.cart_id)
         if cart.bought:
@@ -35,7 +35,7 @@ class CartReminderWorkflow:
         )
 
     @step()
-    def give_up(self):
+    def give_up(self) -> Command:
         ctx = get_context()
         Cart.objects.filter(pk=ctx.cart_id).update(closed=True)
         return complete(display_title="Cart closed", display_subtitle=f"after {ctx.sent} reminders")

@@ -3,7 +3,7 @@
 from django.conf import settings
 from pydantic import BaseModel
 
-from django_ai.automation.workflows.core import complete, get_context, goto, sleep, step, workflow
+from django_ai.automation.workflows.core import Command, complete, get_context, goto, sleep, step, workflow
 
 from .models import Parcel
 
@@ -17,7 +17,7 @@ class ShipmentWorkflow:
         tracking_code: str = ""
 
     @step(start=True)
-    def pack(self):
+    def pack(self) -> Command:
         ctx = get_context()
         parcel = Parcel.objects.create(reference=ctx.reference, recipient=ctx.recipient)
         ctx.parcel_id = parcel.pk
@@ -25,7 +25,7 @@ class ShipmentWorkflow:
         return goto(self.hand_over, progress=0.3)
 
     @step()
-    def hand_over(self):
+    def hand_over(self) -> Command:
         self._move_to(Parcel.Status.TRAVELLING)
         return sleep(
             settings.SHOP_DAY / 2,
@@ -36,9 +36,9 @@ class ShipmentWorkflow:
         )
 
     @step()
-    def deliver(self):
+    def deliver(self) -> Command:
         self._move_to(Parcel.Status.DELIVERED)
         return complete(display_title="Delivered", display_subtitle=f"to {get_context().recipient}")
 
-    def _move_to(self, status):
+    def _move_to(self, status: Parcel.Status) -> None:
         Parcel.objects.filter(pk=get_context().parcel_id).update(status=status)
