@@ -62,7 +62,7 @@ bench: $(STAMP) ## Measure; QUICK=1, ONLY=steps,idle, PEERS=absurd, REPEATS=3, S
 		$(if $(ONLY),--only $(ONLY)) $(if $(PEERS),--peers $(PEERS)) $(if $(REPEATS),--repeats $(REPEATS)) \
 		$(if $(DOCS),--docs)
 
-chaos: $(STAMP) ## Kill everything at random times under load and judge; MINUTES=30, SEED=7, RATE=4 starts a second
+chaos: $(STAMP) ## Kill everything at random times under load and judge; MINUTES=30, SEED=7, RATE=3 starts a second
 	$(BIN)/python -m tests.acceptance.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(RATE),--rate $(RATE))
 

@@ -15,7 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.acceptance.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--seed", default=str(random.randrange(1_000_000)))
-    parser.add_argument("--rate", type=float, default=4, help="workflows started in a second")
+    parser.add_argument("--rate", type=float, default=3, help="workflows started in a second")
     given = parser.parse_args()
     trial = Trial(given.seed, given.minutes * 60, given.rate, say=_say)
     books, verdict = trial.run()

@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import psutil
 import psycopg
 import redis
 
-from tests.acceptance.chaos.rig import LEASE, Process, Rig
+from tests.acceptance.chaos import ledger
+from tests.acceptance.chaos.rig import LEASE, Process, Rig, Worker
+
+P = TypeVar("P", bound=Process)
 
 TERMINATE = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -64,7 +68,7 @@ class Fault:
 
 
 @contextmanager
-def seized(processes: list[Process], chance: random.Random) -> Iterator[Process | None]:
+def seized(processes: Sequence[P], chance: random.Random) -> Iterator[P | None]:
     """Hold one of the processes that nobody else does anything to and that runs; None where there is none."""
     for process in chance.sample(processes, len(processes)):
         if process.lock.acquire(blocking=False):
@@ -78,31 +82,52 @@ def seized(processes: list[Process], chance: random.Random) -> Iterator[Process 
 
 
 def kill_worker(rig: Rig, chance: random.Random, deed: Deed) -> None:
-    _kill(rig.workers, chance, deed)
+    _kill(lambda: _busy_first(rig), chance, deed)
 
 
 def kill_beat(rig: Rig, chance: random.Random, deed: Deed) -> None:
-    _kill(rig.beats, chance, deed)
+    _kill(lambda: rig.beats, chance, deed)
 
 
-def _kill(processes: list[Process], chance: random.Random, deed: Deed) -> None:
-    with seized(processes, chance) as process:
-        if process is None:
-            return
-        deed.victim, deed.began = f"{process.life}:", now()
-        process.kill()
-        process.rise()
+def _kill(candidates: Callable[[], Sequence[Process]], chance: random.Random, deed: Deed) -> None:
+    for _ in _patiently():
+        with seized(candidates(), chance) as process:
+            if process is not None:
+                deed.victim, deed.began = f"{process.life}:", now()
+                process.kill()
+                process.rise()
+                return
 
 
 def kill_child(rig: Rig, chance: random.Random, deed: Deed) -> None:
-    preforked = [worker for worker in rig.workers if worker.manner.pool == "prefork"]
-    with seized(preforked, chance) as worker:
-        children = _children(worker)
-        if worker is not None and children:
-            child = chance.choice(children)
-            deed.victim, deed.began = f"{worker.life}:{child.pid}", now()
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
+    for _ in _patiently():
+        preforked = [worker for worker in _busy_first(rig) if worker.manner.pool == "prefork"]
+        with seized(preforked, chance) as worker:
+            if worker is not None and (children := _children(worker)):
+                child = _busy_child(rig, worker, children) or chance.choice(children)
+                deed.victim, deed.began = f"{worker.life}:{child.pid}", now()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+                return
+
+
+def _patiently() -> Iterator[int]:
+    """Try for some seconds: everybody may be dead, or just starting, or in other hands."""
+    for attempt in range(20):
+        yield attempt
+        time.sleep(0.25)
+
+
+def _busy_first(rig: Rig) -> list[Worker]:
+    """Return the worker alone that has claimed a step last, if it is there, for its run has something to lose."""
+    claimer = ledger.last_claimer(rig.postgres.url)
+    busy = [worker for worker in rig.workers if claimer.startswith(f"{worker.life}:")]
+    return [worker for worker in busy if not worker.lock.locked()] or rig.workers
+
+
+def _busy_child(rig: Rig, worker: Process, children: list[psutil.Process]) -> psutil.Process | None:
+    claimer = ledger.last_claimer(rig.postgres.url)
+    return next((child for child in children if claimer == f"{worker.life}:{child.pid}"), None)
 
 
 def _children(worker: Process | None) -> list[psutil.Process]:
@@ -149,7 +174,7 @@ def terminate_backends(rig: Rig, chance: random.Random, deed: Deed) -> None:
 
 
 FAULTS = (
-    Fault(kill_child, 7, kills=True),
+    Fault(kill_child, 8, kills=True),
     Fault(kill_worker, 4, kills=True, delays=True),
     Fault(kill_beat, 2, kills=True),
     Fault(pause_worker, 1.5, delays=True),

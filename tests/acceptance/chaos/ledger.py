@@ -50,6 +50,7 @@ LEFT_OVER: LiteralString = """
 """
 COUNTS: LiteralString = "SELECT status, count(*) FROM django_ai_workflows_workflowrun GROUP BY status"
 
+LAST_CLAIM: LiteralString = "SELECT who FROM chaos_move WHERE leased AND status = 'running' ORDER BY id DESC LIMIT 1"
 TICKED: LiteralString = "SELECT 1 FROM django_ai_workflows_pulse WHERE name = 'tick' AND at IS NOT NULL"
 
 
@@ -107,6 +108,16 @@ def counts(url: str) -> dict[str, int]:
             return dict(connection.execute(COUNTS).fetchall())
     except psycopg.Error:
         return {}
+
+
+def last_claimer(url: str) -> str:
+    """Return who has claimed a step last, and so is probably at it: its life and pid; or an empty string."""
+    try:
+        with psycopg.connect(url, connect_timeout=2) as connection:
+            found = connection.execute(LAST_CLAIM).fetchall()
+    except psycopg.Error:
+        return ""
+    return str(found[0][0]) if found else ""
 
 
 def ticks(url: str) -> bool:
