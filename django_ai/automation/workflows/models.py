@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +11,6 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 
-from .. import clock
 from . import display
 from .machine.commands import WaitKind
 from .machine.statuses import FINAL, WorkflowStatus
@@ -58,19 +57,6 @@ class WorkflowRunQuerySet(models.QuerySet["WorkflowRun"]):
     def wanting_worker(self) -> WorkflowRunQuerySet:
         """Runs whose next step waits for a worker or has one."""
         return self.filter(status=WorkflowStatus.RUNNING)
-
-    def neglected(self, age: timedelta) -> WorkflowRunQuerySet:
-        """Runs that could have moved for this long and did not: no worker took their step, or nothing woke them.
-
-        A step that runs, however long, is not neglected: its worker renews the lease.
-        """
-        limit = clock.now() - age
-        unclaimed = Q(status=WorkflowStatus.RUNNING, lease_until__isnull=True, updated_at__lt=limit)
-        abandoned = Q(status=WorkflowStatus.RUNNING, lease_until__lt=limit)
-        # By their keys, so that only the timers that are due are looked at and not all that sleep.
-        due = Suspension.objects.using(self.db).filter(due_at__lt=limit).values("pk")
-        overslept = Q(status=WorkflowStatus.SUSPENDED, pk__in=due)
-        return self.filter(unclaimed | abandoned | overslept)
 
 
 class WorkflowRun(models.Model):

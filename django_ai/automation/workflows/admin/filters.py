@@ -15,8 +15,8 @@ from ..authoring.registry import registry
 from ..machine.commands import WaitKind
 from ..machine.statuses import WorkflowStatus
 from ..models import WorkflowRun
+from ..runtime.stuck import stuck
 from . import bounds
-from .stuck import stuck
 
 Runs = QuerySet[WorkflowRun]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from celery import current_app
@@ -11,11 +10,11 @@ from django.db import Error, connections
 from django.db.models import QuerySet
 
 from ... import broker, clock
-from ...conf import settings
 from ...events.models import Event
 from ..machine.statuses import RUNNING
 from ..models import Pulse, Signal, SignalState, Suspension, WorkflowRun
 from ..runtime import dispatch, pulses, rows, scheduler
+from ..runtime.stuck import stuck
 from .facts import EXAMPLES, MOST, Backlog, Facts, Part
 
 
@@ -45,8 +44,7 @@ def _of_database() -> dict[str, Any]:
     known = {pulse.name: Part(at=pulse.at, asked_at=pulse.asked_at, lag=pulse.lag) for pulse in _all(Pulse)}
     waiting = _all(WorkflowRun).filter(status=RUNNING, lease_until__isnull=True)
     undelivered = _all(Signal).filter(scheduler.deliverable(), state=SignalState.PENDING)
-    stuck = _all(WorkflowRun).neglected(timedelta(seconds=settings.STUCK_AFTER_SECONDS))
-    stuck_runs = tuple(stuck.order_by("id").values_list("pk", flat=True)[:EXAMPLES])
+    stuck_runs = sorted(stuck(rows.alias()))
     return {
         "now": now,
         "beat": known.get(pulses.BEAT, Part()),
@@ -56,8 +54,8 @@ def _of_database() -> dict[str, Any]:
         "timers": _backlog(_all(Suspension).filter(due_at__lte=clock.now()).order_by("due_at"), "due_at"),
         "messages": _backlog(undelivered.order_by("pk"), "created_at"),
         "events": _backlog(_all(Event).due().order_by("next_due_at"), "next_due_at"),
-        "stuck": Backlog(count=_count(stuck)) if stuck_runs else Backlog(),
-        "stuck_runs": stuck_runs,
+        "stuck": Backlog(count=min(len(stuck_runs), MOST)),
+        "stuck_runs": tuple(stuck_runs[:EXAMPLES]),
     }
 
 
@@ -65,10 +63,6 @@ def _backlog(found: QuerySet[Any], moment: str) -> Backlog:
     # In the order of an index: sorting a large backlog would make it larger.
     moments = list(found.values_list(moment, flat=True)[:MOST])
     return Backlog(count=len(moments), since=min(moments, default=None))
-
-
-def _count(found: QuerySet[Any]) -> int:
-    return found.order_by().values("pk")[:MOST].count()
 
 
 def _all(model: Any) -> Any:

@@ -78,7 +78,7 @@ def test_a_run_is_found_by_its_number(runs, found):
 def test_runs_that_should_have_moved_are_found(runs, found):
     early = timezone.now() - timezone.timedelta(hours=1)
     Suspension.objects.filter(pk=runs["asleep"].pk).update(due_at=early)
-    WorkflowRun.objects.filter(pk=runs["running"].pk).update(dispatched_at=early)
+    WorkflowRun.objects.filter(pk=runs["running"].pk).update(updated_at=early)
     assert found(stuck="yes") == {"asleep", "running"}
 
 

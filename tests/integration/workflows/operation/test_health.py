@@ -18,6 +18,7 @@ from django_ai.automation.workflows.core import complete, engine, step, workflow
 from django_ai.automation.workflows.health import Grade, gathering
 from django_ai.automation.workflows.models import Pulse, Suspension, WorkflowRun
 from django_ai.automation.workflows.runtime import pulses, worker
+from django_ai.automation.workflows.runtime.stuck import stuck
 
 from ..declared import declare_inquiry
 
@@ -187,9 +188,9 @@ def test_a_step_that_runs_long_is_not_stuck(sent):
     run = engine.start(declare_inquiry())
     worker.take(run.pk, run.sequence, run.attempt)
     WorkflowRun.objects.update(updated_at=past(hours=10))
-    assert not WorkflowRun.objects.neglected(timedelta(minutes=5)).exists()
+    assert stuck("default") == []
     WorkflowRun.objects.update(lease_until=past(hours=1))
-    assert WorkflowRun.objects.neglected(timedelta(minutes=5)).get() == run
+    assert stuck("default") == [run.pk]
 
 
 def test_neither_ended_runs_nor_patient_ones_are_stuck(sent):
@@ -198,7 +199,7 @@ def test_neither_ended_runs_nor_patient_ones_are_stuck(sent):
     patient = engine.start(declare_inquiry())
     worker.execute(patient.pk, patient.sequence, patient.attempt)
     WorkflowRun.objects.update(updated_at=past(days=300))
-    assert not WorkflowRun.objects.neglected(timedelta(minutes=5)).exists()
+    assert stuck("default") == []
 
 
 def test_a_database_that_is_away_is_a_failed_check_and_no_exception(monkeypatch):
@@ -242,10 +243,18 @@ def test_health_asks_a_fixed_number_of_questions(sent, django_assert_max_num_que
 
 
 @pytest.mark.postgres
-def test_health_looks_at_no_run_that_has_ended(sent):
+def test_health_looks_at_no_run_that_has_ended(sent, django_assert_max_num_queries):
     """No check reads the whole table: each finds its rows by an index."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-    stuck = WorkflowRun.objects.neglected(timedelta(minutes=5)).order_by("id")
-    plan = stuck.values_list("pk")[:10].explain()
-    assert "Seq Scan on django_ai_workflows_workflowrun" not in plan
+    with django_assert_max_num_queries(10) as asked:
+        health.report()
+    tables = [f"django_ai_workflows_{name}" for name in ("workflowrun", "suspension", "signal")]
+    found = [query["sql"] for query in asked.captured_queries if any(table in query["sql"] for table in tables)]
+    plans = []
+    with connection.cursor() as cursor:
+        for sql in found:
+            cursor.execute(f"EXPLAIN {sql}")
+            plans += [line for (line,) in cursor.fetchall()]
+    assert len(found) == 5
+    assert [line for line in plans if any(f"Seq Scan on {table}" in line for table in tables)] == []

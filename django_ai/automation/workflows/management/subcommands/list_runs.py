@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from ....conf import settings
 from ...machine.statuses import WorkflowStatus
 from ...models import WorkflowRun
+from ...runtime.stuck import stuck
 from .. import arguments
 from ..console import Column, age, status_colour
 from ..reading import as_data, error_of, waits_for
@@ -39,7 +39,7 @@ def filtered(options: dict[str, Any]) -> Any:
     if options["since"]:
         found = found.filter(created_at__gte=arguments.moment(options["since"], "--since"))
     if options["stuck"]:
-        found = found.neglected(timedelta(seconds=settings.STUCK_AFTER_SECONDS))
+        found = found.filter(pk__in=stuck(found.db))
     return found
 
 
