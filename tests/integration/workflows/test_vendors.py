@@ -299,3 +299,16 @@ def test_a_move_after_which_its_transaction_goes_on_waits_for_the_commit(sent, e
         assert postgresql.write(writes, ends=ends)
         transaction.set_rollback(True)
     assert reloaded(run).progress == 0
+
+
+def test_a_statement_that_is_broken_off_leaves_a_connection_that_works(sent):
+    def break_off():
+        with transaction.atomic(), postgresql.statement_alone(DEFAULT_DB_ALIAS):
+            connection.connection.pgconn.send_query(b"SELECT 1")  # and nobody takes the answer
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        break_off()
+    assert not WorkflowRun.objects.exists()
+    with transaction.atomic():
+        assert not connection.connection.autocommit

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from ..models import WorkflowRun
 
-# A visit that takes less is quick, and so is a step whose last visits, this many in a row, were.
+# A call that takes less is quick, and so is a step whose last calls, this many in a row, were.
 QUICK_SECONDS = 0.02
 ENOUGH = 3
 
 Place = tuple[str, str, str]
 
-_quick_visits: dict[Place, int] = {}
+_quick_calls: dict[Place, int] = {}
 
 
 def place_of(run: WorkflowRun) -> Place:
@@ -19,15 +19,15 @@ def place_of(run: WorkflowRun) -> Place:
 
 
 def note(place: Place, seconds: float) -> None:
-    """Remember how long a visit of a step took."""
-    _quick_visits[place] = min(_quick_visits.get(place, 0) + 1, ENOUGH) if seconds < QUICK_SECONDS else 0
+    """Remember how long a call of a step's code took."""
+    _quick_calls[place] = min(_quick_calls.get(place, 0) + 1, ENOUGH) if seconds < QUICK_SECONDS else 0
 
 
 def is_quick(place: Place) -> bool:
     """Say whether a step was quick the last times; one that this process has not run yet is not."""
-    return _quick_visits.get(place, 0) >= ENOUGH
+    return _quick_calls.get(place, 0) >= ENOUGH
 
 
 def forget() -> None:
     """Know of no step any more."""
-    _quick_visits.clear()
+    _quick_calls.clear()

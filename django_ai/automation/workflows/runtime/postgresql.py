@@ -73,8 +73,10 @@ def statement_alone(database: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if not raw.closed:
+        if _has_not_begun(connection):
             raw.autocommit = False
+        else:
+            raw.close()  # broken off in the middle of the statement
 
 
 def _has_not_begun(connection: Any) -> bool:

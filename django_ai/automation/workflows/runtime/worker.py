@@ -154,17 +154,14 @@ def _take_step(claim: Claim, turn: Turn) -> bool:
     """Run the claimed step; say whether the next one is claimed too."""
     turn.share(claim.run)
     turn.steps -= 1
-    place, began = pace.place_of(claim.run), monotonic()
     fence = (claim.run.sequence, claim.run.attempt)
     try:
         with heartbeat.keeping(claim.run), notices.attempt(claim):
-            stays = _visit(claim, turn)
+            return _visit(claim, turn)
     except BaseException as error:  # the worker is made to end, or the step ends it
         stopping.give_back(claim.run, {fence, (claim.run.sequence, claim.run.attempt)}, error)
         _give_back_family(turn, error)
         raise
-    pace.note(place, monotonic() - began)
-    return stays
 
 
 def _give_back_family(turn: Turn, error: BaseException) -> None:
@@ -218,7 +215,11 @@ def _call(claim: Claim, definition: WorkflowDefinition, step: StepDefinition, co
         with suppress(StaleClaim):
             _settle_failure(replace(claim), fence, error, Turn(queue=None, steps=0))
 
-    return timeouts.run(lambda: call.call(definition, step, run, context), step.timeout, give_up)
+    place, began = pace.place_of(run), monotonic()
+    try:
+        return timeouts.run(lambda: call.call(definition, step, run, context), step.timeout, give_up)
+    finally:
+        pace.note(place, monotonic() - began)
 
 
 def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
