@@ -73,7 +73,7 @@ def test_a_step_that_ends_its_worker_each_time_is_parked(workflows):
         scheduler.resend_steps()
     workflows.drain()
     assert (reloaded(run).status, run.step_executions.get().attempts) == ("failed", 2)
-    assert "its worker disappeared in each of 2 attempts" in reloaded(run).error
+    assert "its worker disappeared in 2 of 2 attempts" in reloaded(run).error
 
 
 def test_deploys_that_break_a_step_off_again_and_again_do_not_use_up_its_attempts(workflows):
