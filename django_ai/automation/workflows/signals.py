@@ -12,7 +12,7 @@ from typing import Any
 from django.dispatch import Signal
 
 from .runtime import rows
-from .runtime.notices import Kind, Listener, Notice
+from .runtime.hearing import NONE, Kind, Listener, Notice
 
 # All get ``run`` (the row as the move left it), ``step``, ``attempt`` and ``at``; the comments name what
 # else each of them gets.
@@ -64,7 +64,8 @@ class Signals(Listener):
     """Sends the Django signals that have receivers."""
 
     def wants(self) -> frozenset[Kind]:
-        return frozenset(kind for kind, (signal, _) in _SIGNALS.items() if signal.receivers)
+        heard = [kind for kind, (signal, _) in _SIGNALS.items() if signal.receivers]
+        return frozenset(heard) if heard else NONE
 
     def hear(self, notice: Notice) -> None:
         signal, details = _SIGNALS[notice.kind]

@@ -10,7 +10,7 @@ from .. import logs
 from ..exceptions import WorkflowError, describe
 from ..machine.statuses import FAILED
 from ..models import WorkflowRun
-from ..runtime.notices import Claimed, Kind, Listener, Notice
+from ..runtime.hearing import Claimed, Kind, Listener, Notice
 
 logger = logging.getLogger("django_ai.automation.workflows")
 

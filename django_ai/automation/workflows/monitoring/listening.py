@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from ...conf import settings
 from ..runtime import notices
+from ..runtime.hearing import Listener
 from ..signals import Signals
 from .lines import Lines
 
@@ -16,7 +17,7 @@ def install() -> None:
     notices.listeners[:] = [Lines(), Signals(), *_optional()]
 
 
-def _optional() -> Iterator[notices.Listener]:
+def _optional() -> Iterator[Listener]:
     with suppress(ImportError):  # without the extra "otel"
         from .tracing import Tracing
 

@@ -11,7 +11,7 @@ from prometheus_client import Counter, Histogram
 
 from ..machine.commands import WaitKind
 from ..models import WorkflowRun
-from ..runtime.notices import Claimed, Kind, Listener, Notice
+from ..runtime.hearing import Claimed, Kind, Listener, Notice
 
 _SHORT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _LONG = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -18,7 +18,7 @@ from ..machine.commands import CLOCKS
 from ..machine.definition import WorkflowDefinition
 from ..machine.statuses import FAILED
 from ..models import WorkflowRun
-from ..runtime.notices import ALL, NONE, Claimed, Kind, Listener, Notice
+from ..runtime.hearing import ALL, NONE, Claimed, Kind, Listener, Notice
 
 INSTRUMENTATION = "django_ai.workflows"
 
@@ -43,7 +43,7 @@ class Tracing(Listener):
     """Records spans while a tracer provider is set up; without one it costs a look at that."""
 
     def wants(self) -> frozenset[Kind]:
-        return ALL if settings.TRACING and provider() else NONE
+        return ALL if provider() and settings.TRACING else NONE
 
     def trace_context(self, definition: WorkflowDefinition) -> str:
         """Record the start and return its trace, which the run keeps for as long as it lives."""
@@ -56,10 +56,10 @@ class Tracing(Listener):
             propagate.inject(carrier)
         return json.dumps(carrier) if carrier else ""
 
-    def around(self, claim: Claimed) -> AbstractContextManager[object]:
+    def around(self, claim: Claimed) -> AbstractContextManager[object] | None:
         """Make the attempt a span, in which whatever the step calls finds its place."""
         found = self._tracer()
-        return _attempt(found, claim) if found else nullcontext()
+        return _attempt(found, claim) if found else None
 
     def raised(self, claim: Claimed, error: Exception) -> None:
         """Put the exception into the attempt's span."""
@@ -81,8 +81,8 @@ class Tracing(Listener):
             _run(found, notice)
 
     def _tracer(self) -> trace.Tracer | None:
-        found = provider() if settings.TRACING else None
-        return _tracer(found) if found else None
+        found = provider()
+        return _tracer(found) if found and settings.TRACING else None
 
 
 @contextmanager

@@ -5,16 +5,15 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any
 
 from django.db import transaction
 
-from ...clock import Stopwatch
 from .. import logs
 from ..machine.commands import WaitKind
 from ..machine.definition import WorkflowDefinition
@@ -22,99 +21,10 @@ from ..machine.state import Transition
 from ..machine.statuses import CANCELLED, COMPLETED, FAILED, RUNNING
 from ..models import WorkflowRun
 from . import rows
+from .hearing import NONE, Claimed, Kind, Listener, Notice
 from .history import Left
 
 logger = logging.getLogger(__name__)
-
-
-class Kind(StrEnum):
-    """What happened."""
-
-    RUN_STARTED = "run_started"
-    RUN_SUSPENDED = "run_suspended"
-    RUN_RESUMED = "run_resumed"
-    RUN_RETRIED = "run_retried"
-    RUN_COMPLETED = "run_completed"
-    RUN_FAILED = "run_failed"
-    RUN_CANCELLED = "run_cancelled"
-    STEP_STARTED = "step_started"
-    STEP_COMPLETED = "step_completed"
-    STEP_RETRIED = "step_retried"
-    STEP_FAILED = "step_failed"
-
-
-ALL = frozenset(Kind)
-NONE: frozenset[Kind] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """Something that happened to a run and is in the database for good.
-
-    Attributes:
-        kind: what happened.
-        run: the run as it was right after.
-        step: the step that it happened at.
-        attempt: the attempt of that step.
-        at: when, by the database's clock.
-        began_at: when the step's visit, the wait or the run began that now ends.
-        wait: what the run waits for or has waited for, and, for a step that is retried, its pause.
-        error: why it failed or was cancelled.
-        raised: whether an exception of the step's code is the reason.
-    """
-
-    kind: Kind
-    run: WorkflowRun
-    step: str
-    attempt: int
-    at: datetime
-    began_at: datetime | None = None
-    wait: Any = None
-    error: str = ""
-    raised: bool = False
-
-    @property
-    def lasted(self) -> timedelta | None:
-        """How long that took which now ends, or None where nothing does."""
-        return self.at - self.began_at if self.began_at else None
-
-
-class Claimed(Protocol):
-    """Whoever runs a step: ``run`` moves on when the step is settled."""
-
-    run: WorkflowRun
-    watch: Stopwatch
-
-
-class Listener:
-    """Hears of runs. All it does must be quick; what it raises is logged and hurts nobody."""
-
-    def wants(self) -> frozenset[Kind]:
-        """Return what it wants to hear of now; asked at each move, so it must cost next to nothing."""
-        return NONE
-
-    def hear(self, notice: Notice) -> None:
-        """Take a notice, after the commit."""
-
-    def around(self, claim: Claimed) -> AbstractContextManager[object]:
-        """Return what surrounds the attempt of a step; called only while it wants anything."""
-        return nullcontext()
-
-    def raised(self, claim: Claimed, error: Exception) -> None:
-        """Take the exception of an attempt that failed, after that was settled."""
-
-    def discarded(self, run: WorkflowRun) -> None:
-        """Hear that the result of a step came too late: its lease was lost, or the run moved on."""
-
-    def lost(self, run: WorkflowRun) -> None:
-        """Hear that the worker of a run's step went silent, so that another one takes it over."""
-
-    def ticked(self, resent: int, redelivered: int) -> None:
-        """Hear how many messages of steps and to inboxes a pass of the scheduler sent again."""
-
-    def trace_context(self, definition: WorkflowDefinition) -> str:
-        """Return what a run that starts now keeps, so that its steps are found together with their origin."""
-        return ""
 
 
 listeners: list[Listener] = []
@@ -136,7 +46,7 @@ def started(runs: Sequence[WorkflowRun], transitions: Iterable[Transition], now:
 def trace_context(definition: WorkflowDefinition) -> str:
     """Return what listeners want a new run to keep, or an empty text."""
     for listener in listeners:
-        with _harmless():
+        with _HARMLESS:
             if kept := listener.trace_context(definition):
                 return kept
     return ""
@@ -205,20 +115,21 @@ class attempt:  # noqa: N801 - used as a function
     def __enter__(self) -> None:
         run = self._claim.run
         self._token = logs.running.set(logs.about(run))
-        wanted = _wanted()
-        if not wanted:
-            return
-        self._around = ExitStack()
         for listener in listeners:
-            with _harmless():
-                self._around.enter_context(listener.around(self._claim))
-        if Kind.STEP_STARTED in wanted:
+            with _HARMLESS:
+                self._surround(listener.around(self._claim))
+        if Kind.STEP_STARTED in _wanted():
             _tell([_of_attempt(run, self._claim.watch.now())])
+
+    def _surround(self, context: AbstractContextManager[object] | None) -> None:
+        if context is not None:
+            self._around = self._around or ExitStack()
+            self._around.enter_context(context)
 
     def __exit__(self, *reason: object) -> None:
         logs.running.reset(self._token)
         if self._around is not None:
-            with _harmless():
+            with _HARMLESS:
                 self._around.__exit__(*reason)  # type: ignore[arg-type]
 
 
@@ -229,14 +140,14 @@ def _of_attempt(run: WorkflowRun, now: datetime) -> Notice:
 def raised(claim: Claimed, error: Exception) -> None:
     """Hand listeners the exception of an attempt, when its failure has been settled."""
     for listener in listeners:
-        with _harmless():
+        with _HARMLESS:
             listener.raised(claim, error)
 
 
 def discarded(run: WorkflowRun) -> None:
     """Tell listeners that the result of a step came too late."""
     for listener in listeners:
-        with _harmless():
+        with _HARMLESS:
             listener.discarded(run)
 
 
@@ -249,19 +160,25 @@ def lost(runs: Sequence[WorkflowRun]) -> None:
 def _tell_lost(runs: Sequence[WorkflowRun]) -> None:
     for run in runs:
         for listener in listeners:
-            with _harmless():
+            with _HARMLESS:
                 listener.lost(run)
 
 
 def ticked(*, resent: int, redelivered: int) -> None:
     """Tell listeners what a pass of the scheduler sent again."""
     for listener in listeners:
-        with _harmless():
+        with _HARMLESS:
             listener.ticked(resent, redelivered)
 
 
 def _wanted() -> frozenset[Kind]:
-    return NONE.union(*[listener.wants() for listener in listeners])
+    # Asked twice a step, so it makes no set where one will do.
+    wanted = NONE
+    for listener in listeners:
+        kinds = listener.wants()
+        if kinds:
+            wanted = wanted | kinds if wanted else kinds
+    return wanted
 
 
 def _tell_after_commit(notices: Sequence[Notice]) -> None:
@@ -274,14 +191,24 @@ def _tell_after_commit(notices: Sequence[Notice]) -> None:
 def _tell(notices: Iterable[Notice]) -> None:
     for notice in notices:
         for listener in listeners:
-            with _harmless():
+            with _HARMLESS:
                 if notice.kind in listener.wants():
                     listener.hear(notice)
 
 
-@contextmanager
-def _harmless() -> Iterator[None]:
-    try:
-        yield
-    except Exception:
-        logger.exception("A listener failed; the run goes on.")
+class _Harmless:
+    """Logs what a listener raises; a class, since a generator costs ten times as much."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        logger.error("A listener failed; the run goes on.", exc_info=error)
+        return True
+
+
+_HARMLESS = _Harmless()

@@ -7,7 +7,7 @@ import pytest
 
 from django_ai.automation.workflows.core import complete, engine, run_subflow, step, workflow
 from django_ai.automation.workflows.models import WorkflowRun
-from django_ai.automation.workflows.runtime import notices, worker
+from django_ai.automation.workflows.runtime import worker
 
 from ..declared import declare_inquiry, reloaded
 
@@ -217,7 +217,7 @@ def test_without_a_provider_or_switched_off_nothing_is_kept_or_recorded(
     workflows.drain()
     assert reloaded(run).trace_context == ""
     assert exporter.get_finished_spans() == ()
-    assert tracing.Tracing().wants() == notices.NONE
+    assert not tracing.Tracing().wants()
 
 
 def test_a_broken_exporter_hurts_no_run(workflows, provider, monkeypatch, caplog):
