@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.dispatch import Signal
 
 from django_ai.automation.workflows import signals
-from django_ai.automation.workflows.core import complete, engine, step, wait, workflow
+from django_ai.automation.workflows.core import complete, engine, goto, step, wait, workflow
 from django_ai.automation.workflows.models import WorkflowRun
 from django_ai.automation.workflows.runtime import notices, worker
 
@@ -180,6 +180,41 @@ def test_a_signal_shows_the_run_as_it_was_then_though_it_moved_on_in_the_same_tr
         ("run_started", "running"),
         ("run_cancelled", "cancelled"),
     ]
+
+
+def test_each_signal_of_one_transaction_shows_the_run_as_it_was_after_its_own_move(heard):
+    @workflow("two_steps")
+    class TwoSteps:
+        @step(start=True)
+        def first(self):
+            return goto(self.second)
+
+        @step()
+        def second(self):
+            return complete()
+
+    run = engine.start(TwoSteps)
+    with transaction.atomic():  # as in a TestCase: all moves are told together, at its end
+        worker.execute(run.pk, run.sequence, run.attempt)
+    completed = [arguments["run"] for name, arguments in heard if name == "step_completed"]
+    assert [(run.status, run.current_step) for run in completed] == [("running", "second"), ("completed", "second")]
+
+
+def test_one_who_listens_brings_nothing_to_those_who_do_not(workflows, journey, caplog):
+    caplog.set_level("WARNING", logger="django_ai")
+    got = []
+
+    def hear(**arguments):
+        got.append(arguments["step"])
+
+    signals.step_failed.connect(hear)
+    try:
+        engine.start(journey, stumbles=2)
+        workflows.advance(timedelta(seconds=3))
+    finally:
+        signals.step_failed.disconnect(hear)
+    assert got == ["leave"]
+    assert "A listener failed" not in caplog.text
 
 
 def test_a_run_that_begins_with_a_wait_is_told_as_suspended(heard):
