@@ -85,7 +85,7 @@ def _create(
     # A claim is made inside the transaction of a move, which fails as a whole.
     with rows.transaction_of_runs(savepoint=not claim):
         with _one_statement(transitions):
-            WorkflowRun.objects.using(rows.alias()).bulk_create(runs, batch_size=BATCH)
+            vendors.way().insert(runs, BATCH)
         _suspend(zip(runs, transitions, strict=True), now)
         if not claim:
             announcing.have_run(runs)

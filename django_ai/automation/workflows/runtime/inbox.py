@@ -16,7 +16,7 @@ from ..machine.happenings import Answered, Cancelled
 from ..machine.state import Transition
 from ..machine.statuses import FINAL
 from ..models import Signal, SignalKind, SignalState, WorkflowRun
-from . import dispatch, rows
+from . import dispatch, rows, vendors
 from .rows import Move
 
 logger = logging.getLogger(__name__)
@@ -55,11 +55,11 @@ def deliver(run: WorkflowRun, now: datetime) -> Move | None:
     Messages that can no longer fit are marked missed, a payload that does not fit is rejected; the
     caller commits the move in the same transaction.
     """
-    pending = Signal.objects.using(rows.alias()).filter(run=run, state=SignalState.PENDING)
     if run.status in FINAL:
+        pending = Signal.objects.using(rows.alias()).filter(run=run, state=SignalState.PENDING)
         pending.update(state=SignalState.MISSED)
         return None
-    for message in pending.order_by("id"):
+    for message in vendors.way().pending(run.pk):
         if message.kind == SignalKind.CANCEL:
             return Move(_cancel(run, message, now), message)
         if _fits(run, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 
@@ -9,7 +10,7 @@ from django.db.models import F, Model, Q, QuerySet
 
 from ... import clock
 from ..machine.statuses import RUNNING
-from ..models import Signal, Suspension, WorkflowRun
+from ..models import Signal, SignalState, Suspension, WorkflowRun
 from . import rows
 from .writes import Writes
 
@@ -26,6 +27,23 @@ def claim(run_id: int, sequence: int, attempt: int) -> WorkflowRun | None:
         return None
     run = runs.annotate(db_now=clock.now()).get()
     return run if (run.sequence, run.attempt) == (sequence, attempt + 1) else None
+
+
+def lock(run_id: int) -> WorkflowRun | None:
+    """Lock a run until the transaction ends and return it as it is then, with the database's time ``db_now``."""
+    locked = rows.lock(run_id)
+    return locked[0] if locked else None
+
+
+def pending(run_id: int) -> list[Signal]:
+    """Return the messages that lie in a run's inbox, oldest first."""
+    messages = Signal.objects.using(rows.alias()).filter(run_id=run_id, state=SignalState.PENDING)
+    return list(messages.order_by("id"))
+
+
+def insert(runs: Sequence[WorkflowRun], batch_size: int) -> None:
+    """Insert new runs, which have their ids then."""
+    WorkflowRun.objects.using(rows.alias()).bulk_create(runs, batch_size=batch_size)
 
 
 def statement_alone(database: str) -> AbstractContextManager[None]:

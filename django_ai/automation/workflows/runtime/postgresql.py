@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 from django.db import connections
-from django.db.models import Field, JSONField, Model
+from django.db.models import Model
 
 from ... import clock
-from ..machine.statuses import RUNNING
-from ..models import Signal, Suspension, WorkflowRun
-from . import rows
+from ..machine.statuses import RUNNING, SUSPENDED
+from ..models import Signal, SignalState, Suspension, WorkflowRun
+from . import portable, rows, sql
 from .writes import Writes
-
-AnyField: TypeAlias = "Field[Any, Any]"
 
 
 def claim(run_id: int, sequence: int, attempt: int) -> WorkflowRun | None:
     """Give the caller the lease of a run at this fence and return it, or None where it is not to be had."""
     now, parameters = clock.sql(rows.alias())
     fence = {"id": run_id, "status": RUNNING.value, "sequence": sequence, "attempt": attempt}
-    parameters = {**parameters, **fence, "lease": rows.lease()}
-    claimed = WorkflowRun.objects.using(rows.alias()).raw(_claim(now, first=not attempt), parameters)
-    return next(iter(claimed), None)
+    return _run(_claim(now, first=not attempt), {**parameters, **fence, "lease": rows.lease()})
 
 
 @cache
@@ -35,24 +30,131 @@ def _claim(now: str, *, first: bool) -> str:
     fence = [f"{name} = %({name})s" for name in ("id", "status", "sequence", "attempt")]
     free = f"(lease_until IS NULL OR lease_until < {now})"
     return (
-        f"UPDATE {_table(WorkflowRun)} SET {', '.join(sets)} WHERE {' AND '.join([*fence, free])}"
-        f" RETURNING *, {now} AS db_now"
+        f"UPDATE {sql.table(WorkflowRun)} SET {', '.join(sets)} WHERE {' AND '.join([*fence, free])}"
+        f" RETURNING {sql.columns(WorkflowRun)}, {now}"
     )
+
+
+def lock(run_id: int) -> WorkflowRun | None:
+    """Lock a run until the transaction ends and return it as it is then, with the database's time ``db_now``."""
+    now, parameters = clock.sql(rows.alias())
+    run = _run(_lock(now), {**parameters, "id": run_id})
+    if run is not None and run.status == SUSPENDED:
+        # By a statement of its own, which sees what was committed while the first one waited.
+        wait = _all(f"SELECT {sql.columns(Suspension)} FROM {sql.table(Suspension)} WHERE run_id = %(id)s", id=run_id)
+        run._state.fields_cache["suspension"] = sql.instance(Suspension, wait[0]) if wait else None
+    return run
+
+
+@cache
+def _lock(now: str) -> str:
+    # Rows that refer to a run may be inserted while it is locked: no sender waits for it.
+    columns = f"{sql.columns(WorkflowRun)}, {now}"
+    return f"SELECT {columns} FROM {sql.table(WorkflowRun)} WHERE id = %(id)s FOR NO KEY UPDATE"
+
+
+def pending(run_id: int) -> list[Signal]:
+    """Return the messages that lie in a run's inbox, oldest first."""
+    found = _all(_pending(), run_id=run_id, state=SignalState.PENDING.value)
+    return [sql.instance(Signal, values) for values in found]
+
+
+@cache
+def _pending() -> str:
+    of_run = "run_id = %(run_id)s AND state = %(state)s"
+    return f"SELECT {sql.columns(Signal)} FROM {sql.table(Signal)} WHERE {of_run} ORDER BY id"
+
+
+def _run(text: str, parameters: Mapping[str, Any]) -> WorkflowRun | None:
+    """Return the run of a statement that gives its columns and the database's time."""
+    found = _all(text, **parameters)
+    if not found:
+        return None
+    run: Any = sql.instance(WorkflowRun, found[0][:-1])
+    run.db_now = found[0][-1]
+    return cast(WorkflowRun, run)
+
+
+def _all(text: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+    with connections[rows.alias()].cursor() as cursor:
+        cursor.execute(text, parameters)
+        return cast(Sequence[Sequence[Any]], cursor.fetchall())
+
+
+def insert(runs: Sequence[WorkflowRun], batch_size: int) -> None:
+    """Insert new runs, which have their ids then."""
+    if len(runs) > 1:
+        portable.insert(runs, batch_size)
+        return
+    (run,) = runs
+    ((run.pk,),) = _all(_new_run(), **sql.values_of(run))
+    run._state.adding, run._state.db = False, rows.alias()
+
+
+@cache
+def _new_run() -> str:
+    fields = sql.inserted(WorkflowRun)
+    names = ", ".join(sql.quoted(field.column) for field in fields)
+    values = ", ".join(sql.parameter(field) for field in fields)
+    return f"INSERT INTO {sql.table(WorkflowRun)} ({names}) VALUES ({values}) RETURNING id"
 
 
 def write(writes: Writes, *, ends: bool) -> bool:
     """Write a move in the caller's transaction, which it ``ends``; say whether the run was still there."""
-    sql = _move(
+    text = _move(
         tuple(writes.columns),
         tuple(writes.fence),
         tuple(type(row) for row in writes.rows),
         tuple(writes.marks) if writes.message else (),
         ends_wait=writes.ends_wait,
     )
-    alone = statement_alone(writes.database) if ends else nullcontext()
-    with connections[writes.database].cursor() as cursor, alone:
-        cursor.execute(sql, _parameters(writes))
-        return cursor.fetchone() is not None
+    with statement_alone(writes.database) if ends else nullcontext():
+        return bool(_all(text, **_parameters(writes)))
+
+
+def _parameters(writes: Writes) -> dict[str, Any]:
+    parameters = {"id": writes.run.pk, **sql.values(WorkflowRun, writes.columns)}
+    parameters.update(sql.values(WorkflowRun, writes.fence, "fence_"))
+    for index, row in enumerate(writes.rows):
+        parameters.update(sql.values_of(row, f"r{index}_"))
+    if writes.message:
+        parameters.update(sql.values(Signal, writes.marks, "mark_"), message=writes.message.pk)
+    return parameters
+
+
+@cache
+def _move(
+    columns: tuple[str, ...],
+    fence: tuple[str, ...],
+    models: tuple[type[Model], ...],
+    marks: tuple[str, ...],
+    *,
+    ends_wait: bool,
+) -> str:
+    run, moved = WorkflowRun, "(SELECT id FROM moved)"
+    parts = {
+        "moved": f"UPDATE {sql.table(run)} SET {sql.assignments(run, columns)} WHERE id = %(id)s AND"
+        f" {' AND '.join(sql.assignments(run, [name], 'fence_') for name in fence)} RETURNING id"
+    }
+    if ends_wait and Suspension not in models:
+        parts["freed"] = f"DELETE FROM {sql.table(Suspension)} WHERE run_id = {moved}"
+    if marks:
+        parts["marked"] = f"UPDATE {sql.table(Signal)} SET {sql.assignments(Signal, marks, 'mark_')}"
+        parts["marked"] += f" WHERE id = %(message)s AND EXISTS {moved}"
+    for index, model in enumerate(models):
+        parts[f"added{index}"] = _insert(model, f"r{index}_")
+    return f"WITH {', '.join(f'{name} AS ({text})' for name, text in parts.items())} SELECT id FROM moved"
+
+
+def _insert(model: type[Model], prefix: str) -> str:
+    fields = sql.inserted(model)
+    names = ", ".join(sql.quoted(field.column) for field in fields)
+    values = ", ".join(sql.parameter(field, prefix) for field in fields)
+    text = f"INSERT INTO {sql.table(model)} ({names}) SELECT {values} FROM moved"
+    if model is Suspension:  # one that is over makes room for it
+        others = [sql.quoted(field.column) for field in fields if not field.primary_key]
+        text += f" ON CONFLICT (run_id) DO UPDATE SET {', '.join(f'{name} = EXCLUDED.{name}' for name in others)}"
+    return text
 
 
 @contextmanager
@@ -84,88 +186,3 @@ def _has_not_begun(connection: Any) -> bool:
     if driver.__name__ != "psycopg":  # but psycopg2, which cannot tell
         return False
     return bool(connection.connection.info.transaction_status == driver.pq.TransactionStatus.IDLE)
-
-
-@cache
-def _move(
-    columns: tuple[str, ...],
-    fence: tuple[str, ...],
-    models: tuple[type[Model], ...],
-    marks: tuple[str, ...],
-    *,
-    ends_wait: bool,
-) -> str:
-    run, moved = WorkflowRun, "(SELECT id FROM moved)"
-    parts = {
-        "moved": f"UPDATE {_table(run)} SET {_assign(run, columns)} WHERE id = %(id)s AND"
-        f" {' AND '.join(_assign(run, [name], 'fence_') for name in fence)} RETURNING id"
-    }
-    if ends_wait and Suspension not in models:
-        parts["freed"] = f"DELETE FROM {_table(Suspension)} WHERE run_id = {moved}"
-    if marks:
-        parts["marked"] = f"UPDATE {_table(Signal)} SET {_assign(Signal, marks, 'mark_')} WHERE id = %(message)s"
-        parts["marked"] += f" AND EXISTS {moved}"
-    for index, model in enumerate(models):
-        parts[f"added{index}"] = _insert(model, f"{index}_")
-    return f"WITH {', '.join(f'{name} AS ({sql})' for name, sql in parts.items())} SELECT id FROM moved"
-
-
-def _insert(model: type[Model], prefix: str) -> str:
-    fields = _inserted(model)
-    names = ", ".join(_quoted(field.column) for field in fields)
-    values = ", ".join(_parameter(field, prefix) for field in fields)
-    sql = f"INSERT INTO {_table(model)} ({names}) SELECT {values} FROM moved"
-    if model is Suspension:  # one that is over makes room for it
-        others = [_quoted(field.column) for field in fields if not field.primary_key]
-        sql += f" ON CONFLICT (run_id) DO UPDATE SET {', '.join(f'{name} = EXCLUDED.{name}' for name in others)}"
-    return sql
-
-
-def _parameters(writes: Writes) -> dict[str, Any]:
-    parameters = {"id": writes.run.pk, **_values(WorkflowRun, writes.columns)}
-    parameters.update(_values(WorkflowRun, writes.fence, "fence_"))
-    for index, row in enumerate(writes.rows):
-        for field in _inserted(type(row)):
-            parameters[f"{index}_{field.attname}"] = _value(field, getattr(row, field.attname))
-    if writes.message:
-        parameters["message"] = writes.message.pk
-        parameters.update(_values(Signal, writes.marks, "mark_"))
-    return parameters
-
-
-def _values(model: type[Model], values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    fields = {name: _field(model, name) for name in values}
-    return {f"{prefix}{field.attname}": _value(field, values[name]) for name, field in fields.items()}
-
-
-def _value(field: AnyField, value: Any) -> Any:
-    return json.dumps(value, cls=field.encoder) if isinstance(field, JSONField) else value
-
-
-def _assign(model: type[Model], names: Any, prefix: str = "") -> str:
-    fields = [_field(model, name) for name in names]
-    return ", ".join(f"{_quoted(field.column)} = {_parameter(field, prefix)}" for field in fields)
-
-
-def _parameter(field: AnyField, prefix: str) -> str:
-    # Without its length: a cast would cut a text that is too long, where an insert refuses it.
-    kind = (field.rel_db_type if field.is_relation else field.db_type)(connections[rows.alias()])
-    return f"%({prefix}{field.attname})s::{(kind or '').partition('(')[0]}"
-
-
-@cache
-def _inserted(model: type[Model]) -> tuple[AnyField, ...]:
-    return tuple(field for field in model._meta.concrete_fields if not field.db_returning)
-
-
-@cache
-def _field(model: type[Model], name: str) -> AnyField:
-    return cast(AnyField, model._meta.get_field(name))
-
-
-def _table(model: type[Model]) -> str:
-    return _quoted(model._meta.db_table)
-
-
-def _quoted(name: str | None) -> str:
-    return connections[rows.alias()].ops.quote_name(name or "")

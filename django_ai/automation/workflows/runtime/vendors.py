@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, cast
 
 from django.db import connections
 
-from ..models import WorkflowRun
+from ..models import Signal, WorkflowRun
 from . import portable, postgresql, rows
 from .writes import Writes
 
@@ -16,6 +17,12 @@ class Way(Protocol):
     """What a module has that knows how to write to a database; ``portable`` says what each does."""
 
     def claim(self, run_id: int, sequence: int, attempt: int) -> WorkflowRun | None: ...
+
+    def lock(self, run_id: int) -> WorkflowRun | None: ...
+
+    def pending(self, run_id: int) -> list[Signal]: ...
+
+    def insert(self, runs: Sequence[WorkflowRun], batch_size: int) -> None: ...
 
     def statement_alone(self, database: str) -> AbstractContextManager[None]: ...
 

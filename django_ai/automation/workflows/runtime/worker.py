@@ -96,10 +96,10 @@ class _Moved(NamedTuple):
 
 def _move(run_id: int, decision: Decision, turn_of: TurnOf) -> _Moved | None:
     with rows.transaction_of_runs():
-        locked = rows.lock(run_id)
-        if locked is None:
+        run = vendors.way().lock(run_id)
+        if run is None:
             return None
-        run, watch = locked
+        watch = rows.stopwatch(run)
         move = decision(run, watch.now())
         if move is None:
             return None

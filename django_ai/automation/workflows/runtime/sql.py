@@ -1,0 +1,98 @@
+"""Models as pieces of SQL: their names, their values as parameters, and rows as their instances."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeAlias, TypeVar, cast
+
+from django.db import connections
+from django.db.models import Field, JSONField, Model
+
+from . import rows
+
+AnyField: TypeAlias = "Field[Any, Any]"
+Row = TypeVar("Row", bound=Model)
+
+
+def table(model: type[Model]) -> str:
+    """Return the quoted name of a model's table."""
+    return quoted(model._meta.db_table)
+
+
+def quoted(name: str | None) -> str:
+    """Return a name as SQL has it."""
+    return connections[rows.alias()].ops.quote_name(name or "")
+
+
+@cache
+def columns(model: type[Model]) -> str:
+    """Return the columns of a model, in the order in which ``instance`` takes their values."""
+    return ", ".join(quoted(field.column) for field in model._meta.concrete_fields)
+
+
+@cache
+def inserted(model: type[Model]) -> tuple[AnyField, ...]:
+    """Return the fields that an INSERT gives; the database makes the others."""
+    return tuple(field for field in model._meta.concrete_fields if not field.db_returning)
+
+
+def parameter(field: AnyField, prefix: str = "") -> str:
+    """Return the parameter that a field's value is, with its type."""
+    # Without its length: a cast would cut a text that is too long, where an insert refuses it.
+    kind = (field.rel_db_type if field.is_relation else field.db_type)(connections[rows.alias()])
+    return f"%({prefix}{field.attname})s::{(kind or '').partition('(')[0]}"
+
+
+def assignments(model: type[Model], names: Iterable[str], prefix: str = "") -> str:
+    """Return ``column = parameter`` for each of the fields, separated by commas."""
+    fields = [_field(model, name) for name in names]
+    return ", ".join(f"{quoted(field.column)} = {parameter(field, prefix)}" for field in fields)
+
+
+def values(model: type[Model], given: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of fields as parameters."""
+    fields = {name: _field(model, name) for name in given}
+    return {f"{prefix}{field.attname}": _value(field, given[name]) for name, field in fields.items()}
+
+
+def values_of(row: Model, prefix: str = "") -> dict[str, Any]:
+    """Return the values of a new row as parameters."""
+    return {f"{prefix}{field.attname}": _value(field, field.pre_save(row, True)) for field in inserted(type(row))}  # noqa: FBT003
+
+
+def instance(model: type[Row], given: Sequence[Any]) -> Row:
+    """Return what was read from all columns of a model as an instance of it."""
+    database, read = rows.alias(), list(given)
+    for index, column, converters in _converters(model, database):
+        for convert in converters:
+            read[index] = convert(read[index], column, connections[database])
+    return model.from_db(database, _names(model), read)
+
+
+def _value(field: AnyField, value: Any) -> Any:
+    if isinstance(field, JSONField):
+        return json.dumps(value, cls=field.encoder)
+    if field.is_relation:  # a user's key may be of any type
+        return field.get_db_prep_save(value, connection=connections[rows.alias()])
+    return value
+
+
+@cache
+def _field(model: type[Model], name: str) -> AnyField:
+    return cast(AnyField, model._meta.get_field(name))
+
+
+@cache
+def _names(model: type[Model]) -> list[str]:
+    return [field.attname for field in model._meta.concrete_fields]
+
+
+@cache
+def _converters(model: type[Model], database: str) -> list[tuple[int, Any, list[Any]]]:
+    """Return what Django does to the values of a model's columns when it reads them, where it does anything."""
+    connection = connections[database]
+    read = [field.cached_col for field in model._meta.concrete_fields]
+    found = [[*connection.ops.get_db_converters(column), *column.get_db_converters(connection)] for column in read]
+    return [(index, read[index], converters) for index, converters in enumerate(found) if converters]
