@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import Group
 from django.db import transaction
+from pydantic import BaseModel
 
 from django_ai.automation.workflows.core import complete, engine, get_context, goto, run_subflow, step, wait, workflow
 from django_ai.automation.workflows.exceptions import IllegalMove
@@ -333,3 +334,46 @@ def test_a_message_of_an_earlier_step_runs_none_of_the_later_ones(sent, settings
     for _ in range(3):
         worker.execute(run.pk, run.sequence, run.attempt)
     assert (reloaded(run).current_step, calls) == ("second", [])
+
+
+@SECOND_TRANSACTION
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize("gone_on", [True, False], ids=["the-run-has-gone-on", "another-worker-is-at-it"])
+def test_a_late_result_moves_no_run_that_is_running_elsewhere(sent, settings, atomic, gone_on):
+    settings.DJANGO_AI = {"STEPS_PER_TASK": 1}
+    calls = []
+
+    @workflow("overtaken")
+    class Overtaken:
+        class Context(BaseModel):
+            calls: int = 0
+
+        @step(start=True, atomic=atomic)
+        def begin(self):
+            calls.append(1)
+            self.context.calls = len(calls)
+            if len(calls) == 1:
+                elsewhere(take_over)
+                self.context.calls = 99
+            return goto(self.then)
+
+        @step()
+        def then(self):
+            return goto(self.then)
+
+    def take_over():
+        WorkflowRun.objects.update(lease_until=run.created_at - LONG_AGO)
+        now_at = reloaded(run)
+        if gone_on:
+            worker.execute(run.pk, now_at.sequence, now_at.attempt)
+        else:
+            assert worker.take(run.pk, now_at.sequence, now_at.attempt)
+        left.append(reloaded(run))
+
+    left = []
+    run = engine.start(Overtaken)
+    worker.execute(run.pk, run.sequence, run.attempt)
+    after = reloaded(run)
+    assert after.status == "running"
+    for name in ("current_step", "sequence", "attempt", "data", "lease_until", "dispatched_at"):
+        assert getattr(after, name) == getattr(left[0], name), name
