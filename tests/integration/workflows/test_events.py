@@ -15,7 +15,7 @@ from django_ai.automation.events.models import Event
 from django_ai.automation.events.subscriptions import subscriptions
 from django_ai.automation.workflows.core import complete, engine, event_workflow, goto, step, wait_for_event, workflow
 from django_ai.automation.workflows.models import EventBurst, WorkflowRun
-from django_ai.automation.workflows.runtime import scheduler, waits
+from django_ai.automation.workflows.runtime import scheduler, waits, worker
 from tests.app.models import Appointment, Order, Ticket
 
 
@@ -264,14 +264,14 @@ def test_an_event_and_a_wait_that_commit_together_find_each_other():
     thread = threading.Thread(target=occur)
     thread.start()
     assert occurred.wait(20)
-    scheduler.worker.execute(run.pk, run.sequence, run.attempt)
+    worker.execute(run.pk, run.sequence, run.attempt)
     suspended.set()
     thread.join()
     run.refresh_from_db()
     assert run.status == "suspended"
     assert waits.catch_up() == 1
     assert waits.catch_up() == 0
-    scheduler.worker.deliver(run.pk)
+    worker.deliver(run.pk)
     run.refresh_from_db()
     assert run.status == "completed"
 

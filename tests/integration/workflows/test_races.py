@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import transaction
+from django.db import connection, transaction
 from pydantic import BaseModel
 
 from django_ai.automation.workflows.core import complete, engine, get_context, goto, run_subflow, step, wait, workflow
@@ -212,9 +212,11 @@ def test_a_run_that_somebody_holds_does_not_keep_the_scheduler(sent):
     cls = declare_inquiry(timeout=timedelta(hours=1), on_timeout="give_up")
     held, free = suspended(cls, sent), suspended(cls, sent)
     overdue(held, free)
+    # Without "FOR UPDATE OF" the scheduler locks the run along with its wait, and so skips the one that is held.
+    found = 2 if connection.features.has_select_for_update_of else 1
     with transaction.atomic():
         worker.rows.lock(held.pk)
-        assert elsewhere(scheduler.wake_due) == 2
+        assert elsewhere(scheduler.wake_due) == found
         elsewhere(lambda: worker.wake(free.pk, free.sequence))
     assert (reloaded(held).status, reloaded(free).status) == ("suspended", "completed")
 
