@@ -15,7 +15,7 @@ from django_ai.automation.events.models import Event
 from django_ai.automation.events.subscriptions import subscriptions
 from django_ai.automation.workflows.core import complete, engine, event_workflow, goto, step, wait_for_event, workflow
 from django_ai.automation.workflows.models import EventBurst, WorkflowRun
-from django_ai.automation.workflows.runtime import scheduler, waits, worker
+from django_ai.automation.workflows.runtime import waits, worker
 from tests.app.models import Appointment, Order, Ticket
 
 
