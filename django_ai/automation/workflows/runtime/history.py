@@ -75,7 +75,7 @@ def rows_of(
 
 def _visit(run: WorkflowRun, left: Left, record: StepRecord, now: datetime) -> StepExecution:
     return StepExecution(
-        run=run,
+        run_id=run.pk,
         sequence=left.sequence,
         step_name=record.step,
         status=record.status,
@@ -91,7 +91,7 @@ def _visit(run: WorkflowRun, left: Left, record: StepRecord, now: datetime) -> S
 def _past_wait(run: WorkflowRun, left: Left, outcome: WaitOutcome, now: datetime) -> PastWait:
     assert left.wait is not None
     return PastWait(
-        run=run,
+        run_id=run.pk,
         sequence=left.sequence,
         step_name=left.step,
         kind=left.wait.kind,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, TypeAlias, TypeVar, cast
 
 from django.db import connections
@@ -53,13 +53,17 @@ def assignments(model: type[Model], names: Iterable[str], prefix: str = "") -> s
 
 def values(model: type[Model], given: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the values of fields as parameters."""
-    fields = {name: _field(model, name) for name in given}
-    return {f"{prefix}{field.attname}": _value(field, given[name]) for name, field in fields.items()}
+    prepared = [(_prepared(model, name, prefix), value) for name, value in given.items()]
+    return {name: prepare(value) if prepare else value for (name, _, prepare), value in prepared}
 
 
 def values_of(row: Model, prefix: str = "") -> dict[str, Any]:
     """Return the values of a new row as parameters."""
-    return {f"{prefix}{field.attname}": _value(field, field.pre_save(row, True)) for field in inserted(type(row))}  # noqa: FBT003
+    model, given = type(row), vars(row)
+    for field in _filled_in(model):
+        field.pre_save(row, add=True)
+    prepared = [_prepared(model, field.attname, prefix) for field in inserted(model)]
+    return {name: prepare(given[key]) if prepare else given[key] for name, key, prepare in prepared}
 
 
 def instance(model: type[Row], given: Sequence[Any]) -> Row:
@@ -71,12 +75,33 @@ def instance(model: type[Row], given: Sequence[Any]) -> Row:
     return model.from_db(database, _names(model), read)
 
 
-def _value(field: AnyField, value: Any) -> Any:
+@cache
+def _prepared(model: type[Model], name: str, prefix: str) -> tuple[str, str, Callable[[Any], Any] | None]:
+    """Return a field's parameter, its attribute, and what prepares its value, if anything has to."""
+    field = _field(model, name)
+    prepare: Callable[[Any], Any] | None = None
     if isinstance(field, JSONField):
-        return json.dumps(value, cls=field.encoder)
-    if field.is_relation:  # a user's key may be of any type
-        return field.get_db_prep_save(value, connection=connections[rows.alias()])
-    return value
+        prepare = partial(_json, field.encoder)
+    elif field.is_relation:  # a user's key may be of any type
+        prepare = partial(_key, field)
+    return f"{prefix}{field.attname}", field.attname, prepare
+
+
+def _json(encoder: type[json.JSONEncoder] | None, value: Any) -> str:
+    if not value and isinstance(value, dict | list):  # as most are
+        return "{}" if isinstance(value, dict) else "[]"
+    return json.dumps(value, cls=encoder)
+
+
+def _key(field: AnyField, value: Any) -> Any:
+    return field.get_db_prep_save(value, connection=connections[rows.alias()])
+
+
+@cache
+def _filled_in(model: type[Model]) -> list[AnyField]:
+    """Return the fields that give themselves a value before they are saved."""
+    automatic = ("auto_now", "auto_now_add")
+    return [field for field in inserted(model) if any(getattr(field, name, False) for name in automatic)]
 
 
 @cache

@@ -104,6 +104,7 @@ def test_the_list_is_an_aligned_table_of_the_newest_runs(call, workflows, delive
     waiting, failed = engine.start(delivery, order_id=1), engine.start(delivery, order_id=2, breaks=True)
     workflows.drain()
     why, (code, printed, _) = "OSError: no paper", call("list")
+    width = max(len(str(failed.pk)), len("ID"))
     assert code == 0
     width = max(2, len(str(failed.pk)))
     assert printed.splitlines() == [
