@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -57,7 +57,7 @@ class Claim:
     """A run whose form this request alone may answer.
 
     Attributes:
-        held: the row as the claim left it, for ``run`` moves on before its transaction commits.
+        run, held: the row as the claim left it, and the query for it while it is still there.
         before: what the claim changed, as it was.
     """
 
@@ -85,7 +85,7 @@ def submit(run_id: int, post: Post, answer: Callable[[WorkflowRun], Answer]) -> 
         FormNotOpen: the run is elsewhere, or somebody else's post of this form is being done.
         FormFailed: the step raised something else than ``post.expected``, or cannot be obeyed.
     """
-    claim = _claim(run_id, post.action)
+    claim = rows.despite_deadlocks(lambda: _claim(run_id, post.action))
     try:
         with heartbeat.keeping(claim.run), notices.attempt(claim):
             return _perform(claim, post, answer)
@@ -169,14 +169,29 @@ def _elsewhere(run: WorkflowRun) -> FormNotOpen:
 
 
 def _perform(claim: Claim, post: Post, answer: Callable[[WorkflowRun], Answer]) -> Answer:
-    definition, step, run = claim.definition, claim.step, claim.run
-    context = contexts.load(definition.context_class, run.data)
-    arguments = _fitting(step, post)
-    with rows.transaction_of_runs() if step.atomic else nullcontext():
-        value = call.call(definition, step, run, context, **arguments)
-        with rows.transaction_of_runs():
-            _settle(claim, Returned(value, context))
-            return answer(run)
+    if claim.step.atomic:
+        return rows.despite_deadlocks(lambda: _call_and_settle(claim, post, answer))
+    returned = _call(claim, post)  # what it did outside of the database is not done again
+    return rows.despite_deadlocks(lambda: _settle(claim, returned, answer))
+
+
+def _call_and_settle(claim: Claim, post: Post, answer: Callable[[WorkflowRun], Answer]) -> Answer:
+    with rows.transaction_of_runs():
+        return _settle(claim, _call(claim, post), answer)
+
+
+def _call(claim: Claim, post: Post) -> Returned:
+    context = contexts.load(claim.definition.context_class, claim.run.data)
+    arguments = _fitting(claim.step, post)
+    return Returned(call.call(claim.definition, claim.step, claim.run, context, **arguments), context)
+
+
+def _settle(claim: Claim, returned: Returned, answer: Callable[[WorkflowRun], Answer]) -> Answer:
+    run = copy.copy(claim.run)  # a transaction that is tried again begins where the claim left the run
+    with rows.transaction_of_runs():
+        state = rows.snapshot(run, claim.definition, context=returned.context)
+        commit.commit(run, decide(claim.definition, state, returned, claim.watch.now()), claim.watch.now())
+        return answer(run)
 
 
 def _fitting(step: StepDefinition, post: Post) -> dict[str, Any]:
@@ -184,14 +199,6 @@ def _fitting(step: StepDefinition, post: Post) -> dict[str, Any]:
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     given = {name: value for name, value in post.arguments.items() if takes_any or name in step.parameters}
     return given | {name: value for name, value in post.offered.items() if name in step.parameters}
-
-
-def _settle(claim: Claim, happening: Returned) -> None:
-    run, watch = claim.run, claim.watch
-    transition = decide(
-        claim.definition, rows.snapshot(run, claim.definition, context=happening.context), happening, watch.now()
-    )
-    commit.commit(run, transition, watch.now())
 
 
 def _failures(claim: Claim, error: Exception) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 from pydantic import BaseModel
 from rest_framework.test import APIClient
@@ -14,7 +14,7 @@ from django_ai.automation import broker
 from django_ai.automation.workflows.core import complete, engine, step, wait, workflow
 from django_ai.automation.workflows.models import StepExecution, WorkflowRun
 from django_ai.automation.workflows.runtime import forms as submitting
-from django_ai.automation.workflows.runtime import heartbeat, scheduler, worker
+from django_ai.automation.workflows.runtime import heartbeat, rows, scheduler, worker
 from django_ai.automation.workflows.statezero_action import statezero_action
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -260,3 +260,53 @@ def test_a_post_and_the_end_of_its_forms_time_at_once_move_a_run_once(bodies, tu
     too_late = (posted.status_code, bodies, run.status, run.current_step) == (409, [], "running", "give_up")
     assert in_time or too_late
     assert run.sequence == 2
+
+
+@pytest.fixture
+def victim(monkeypatch):
+    """Let the database end as many transactions that move a run, for the sake of others."""
+
+    def begin(times):
+        left, commit = [times], submitting.commit.commit
+
+        def interrupted(*arguments, **options):
+            moved = commit(*arguments, **options)
+            if left[0]:
+                left[0] -= 1
+                raise OperationalError(1213, "Deadlock found when trying to get lock")
+            return moved
+
+        monkeypatch.setattr(submitting.commit, "commit", interrupted)
+
+    return begin
+
+
+@pytest.mark.parametrize(("atomic", "calls"), [(True, 2), (False, 1)])
+def test_a_form_whose_transaction_was_the_victim_of_a_deadlock_is_accepted_all_the_same(victim, bodies, atomic, calls):
+    @workflow("once")
+    class Once:
+        class Context(BaseModel):
+            numbers: list[int] = []
+
+        @statezero_action(name="race")
+        @step(start=True, atomic=atomic)
+        def ask(self, number: int):
+            bodies.append(number)
+            self.context.numbers.append(number)
+            return complete()
+
+    run = engine.start(Once)
+    victim(1)
+    assert post(run, number=7).status_code == 200
+    assert len(bodies) == calls, "what is not in the transaction is not done again"
+    run.refresh_from_db()
+    assert (run.status, run.sequence, run.data) == ("completed", 2, {"numbers": [7]})
+    assert StepExecution.objects.filter(run=run).count() == 1
+
+
+def test_a_form_that_the_database_refuses_again_and_again_goes_on_waiting(victim, race):
+    victim(rows.MOST_TRIES)
+    assert post(race, number=7).status_code == 500
+    race.refresh_from_db()
+    assert (race.status, race.data, race.lease_until) == ("suspended", {"number": 0}, None)
+    assert post(race, number=8).status_code == 200
