@@ -4,8 +4,11 @@ import subprocess
 import sys
 
 import pytest
+from celery import current_app
 
 from django_ai.automation import broker
+from tests.celery import app
+
 
 IN_A_THREAD = """
 import threading, django
@@ -50,3 +53,7 @@ def test_an_app_of_the_project_or_a_broker_is_enough(monkeypatch, main, url):
     App.main = main
     monkeypatch.setattr(broker, "current_app", App)
     assert broker.check_celery(None) == []
+
+
+def test_no_test_that_is_collected_leaves_the_suite_with_the_celery_app_of_another_project():
+    assert current_app._get_current_object() is app

@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from tests.acceptance.chaos.ledger import Books, Entry, Move, Run
-from tests.acceptance.chaos.project.paths import PATHS, Path
+from tests.acceptance.chaos.paths import PATHS, Path
 
 FINAL = {"completed", "failed", "cancelled"}
 NAP = timedelta(seconds=0.5)
