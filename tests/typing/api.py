@@ -22,6 +22,7 @@ from django_ai.automation.workflows.core import (
     engine,
     event_workflow,
     fail,
+    get_context,
     goto,
     run_subflow,
     sleep,
@@ -43,8 +44,15 @@ class Child:
     class Context(BaseModel):
         total: int = 0
 
+    context: Context
+
     @step(start=True)
     def only(self) -> Complete:
+        assert_type(get_context(Child.Context), Child.Context)
+        assert_type(get_context(self.Context).total, int)
+        assert_type(self.context.total, int)
+        self.context.total = "three"  # type: ignore[assignment]
+        get_context(self.Context).totals  # type: ignore[attr-defined]  # noqa: B018
         return complete(total=3, display_title="Done")
 
 

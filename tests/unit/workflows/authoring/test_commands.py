@@ -17,7 +17,7 @@ from django_ai.automation.workflows.core import (
     wait_for_event,
     workflow,
 )
-from django_ai.automation.workflows.exceptions import InvalidCommand, OutsideStep, UnknownWorkflow
+from django_ai.automation.workflows.exceptions import ContextInvalid, InvalidCommand, OutsideStep, UnknownWorkflow
 from django_ai.automation.workflows.machine.commands import Complete, Fail, Goto, RunSubflow, Sleep, Wait, WaitKind
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -179,3 +179,12 @@ def test_get_context_returns_the_context_of_the_innermost_step():
         assert get_context() is outer
     with pytest.raises(RuntimeError):
         get_context()
+
+
+def test_get_context_takes_the_class_that_a_step_expects_and_refuses_another():
+    class Other(EmptyContext): ...
+
+    with step_context(EmptyContext()):
+        assert isinstance(get_context(EmptyContext), EmptyContext)
+        with pytest.raises(ContextInvalid, match=r"has a EmptyContext, not a .*Other"):
+            get_context(Other)
