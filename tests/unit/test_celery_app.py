@@ -9,7 +9,6 @@ from celery import current_app
 from django_ai.automation import broker
 from tests.celery import app
 
-
 IN_A_THREAD = """
 import threading, django
 from celery import current_app
