@@ -32,6 +32,15 @@ def occur(numbers: Sequence[int], opened: OpenBatch | None = None) -> int:
     return len(events)
 
 
+def record_failure(number: int, broken: delivery.TransactionBroken) -> None:
+    """Count a handler's failure that was rolled back with all else, in a transaction of its own."""
+    with transaction.atomic(using=database()):
+        events = list(ledger.lockable(Event.objects.using(database()).filter(pk=number)))
+        for event in events:
+            delivery.mark_failed(event, broken.subscription, broken.error, clock.read(database()))
+        _save_failures(events)
+
+
 def _claim(numbers: Sequence[int]) -> EventQuerySet:
     due = Event.objects.using(database()).due().filter(pk__in=numbers)
     if connections[database()].features.has_select_for_update_skip_locked:
@@ -51,11 +60,15 @@ def _carry_out(events: list[Event]) -> None:
     ledger.insert([item.replaced_by for item in outcomes if item.replaced_by])
     failed = {event.pk: event for item, some in _calls(outcomes) for event in delivery.deliver(item, some, now)}
     if failed:
-        for event in failed.values():
-            event.next_due_at = timing.next_due(event, subscriptions.to(event.name))
-        # No more than that: a handler may have moved its own event, which goes on as another row.
-        ledger.update(list(failed.values()), ("deliveries", "failures", "next_due_at"))
+        _save_failures(list(failed.values()))
     send_after_commit(event_occurred, [item.event for item in outcomes if item.itself], database())
+
+
+def _save_failures(events: list[Event]) -> None:
+    for event in events:
+        event.next_due_at = timing.next_due(event, subscriptions.to(event.name))
+    # No more than that: a handler may have moved its own event, which goes on as another row.
+    ledger.update(events, ("deliveries", "failures", "next_due_at"))
 
 
 def _calls(outcomes: list[Outcome]) -> list[tuple[Subscription, list[Event]]]:

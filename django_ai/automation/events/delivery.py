@@ -18,6 +18,14 @@ logger = logging.getLogger(__name__)
 LONGEST_ERROR = 2_000
 
 
+class TransactionBroken(Exception):
+    """A handler's error has ended the transaction of the whole batch, as a deadlock on MariaDB does."""
+
+    def __init__(self, subscription: Subscription, error: str) -> None:
+        super().__init__(error)
+        self.subscription, self.error = subscription, error
+
+
 def deliver(subscription: Subscription, events: Sequence[Event], now: datetime) -> list[Event]:
     """Call one subscriber with events that are due for it; return those that failed, marked but not saved.
 
@@ -28,13 +36,16 @@ def deliver(subscription: Subscription, events: Sequence[Event], now: datetime) 
         subscription: whom to call.
         events: what is due for it.
         now: the present moment of the database.
+
+    Raises:
+        TransactionBroken: the caller's transaction cannot go on.
     """
     if subscription.batch and len(events) > 1 and _call(subscription, events) is None:
         return []
     errors = {event.pk: _call(subscription, [event]) for event in events}
     failed = [event for event in events if errors[event.pk] is not None]
     for event in failed:
-        _mark_failed(event, subscription, str(errors[event.pk]), now)
+        mark_failed(event, subscription, str(errors[event.pk]), now)
     return failed
 
 
@@ -44,11 +55,15 @@ def _call(subscription: Subscription, events: Sequence[Event]) -> str | None:
             subscription.handler(events)
     except Exception as error:  # the user's code may raise anything
         logger.exception("%s failed for %s", subscription.key, ", ".join(f"{event} ({event.pk})" for event in events))
-        return f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+        text = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+        if transaction.get_connection(database()).needs_rollback:
+            raise TransactionBroken(subscription, text) from error
+        return text
     return None
 
 
-def _mark_failed(event: Event, subscription: Subscription, error: str, now: datetime) -> None:
+def mark_failed(event: Event, subscription: Subscription, error: str, now: datetime) -> None:
+    """Count a failed call, which is repeated after a pause unless it was the last. Saves nothing."""
     attempts = event.deliveries.get(subscription.key, {}).get("attempts", 0) + 1
     failure: timing.Delivery = {"state": timing.FAILED, "error": error, "attempts": attempts}
     if attempts < settings.EVENT_ATTEMPTS:

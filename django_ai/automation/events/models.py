@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from .. import clock
 from ..conf import require_app
+from ..fields import ExactCharField
 from . import registry
 from .definitions import CORRELATION_LENGTH, ENTITY_ID_LENGTH, NAME_LENGTH
 from .statuses import EventStatus
@@ -64,11 +65,11 @@ class Event(models.Model):
     is, so the scheduler finds its work by one small index and without looking at another table.
     """
 
-    name = models.CharField(max_length=NAME_LENGTH)
+    name = ExactCharField(max_length=NAME_LENGTH)
     entity_type = models.CharField(max_length=200, blank=True, help_text="The entity's model: app.model.")
     entity_id = models.CharField(max_length=ENTITY_ID_LENGTH, blank=True, help_text="The entity's primary key.")
     at = models.DateTimeField(help_text="When the event is to occur.")
-    correlation = models.CharField(max_length=CORRELATION_LENGTH, blank=True)
+    correlation = ExactCharField(max_length=CORRELATION_LENGTH, blank=True)
     data = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
     status = models.CharField(max_length=10, choices=EventStatus.choices, default=EventStatus.PENDING)
     occurred_at = models.DateTimeField(null=True, blank=True)
@@ -104,7 +105,7 @@ class Event(models.Model):
     @property
     def event_name(self) -> str:
         """The event's name."""
-        return self.name
+        return str(self.name)
 
     @property
     def is_pending(self) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
-from django.db import OperationalError, connections, router, transaction
+from django.db import DatabaseError, connections, router, transaction
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 
@@ -75,8 +76,21 @@ def _reconcile_model(model: type[Model], progress: Progress) -> int:
                 logger.error("Event %r is not reconciled: %s.", definition.name, fault)  # noqa: TRY400 - says all
                 continue
             for rows in _batches(ahead, f"{model._meta.label} {definition.name}", progress):
-                corrected += _correct(model, [statement_of(definition, row) for row in rows])
+                corrected += _harmless(partial(_correct_rows, model, definition, rows), model._meta.label)
     return corrected
+
+
+def _correct_rows(model: type[Model], definition: EventDefinition, rows: Sequence[Model]) -> int:
+    return _correct(model, [statement_of(definition, row) for row in rows])
+
+
+def _harmless(correct: Callable[[], int], label: str) -> int:
+    """Correct a batch; one whose condition or date cannot be read by the database must not keep the others from it."""
+    try:
+        return correct()
+    except DatabaseError:  # locked by somebody, or a query of the user's code: there is a next time
+        logger.exception("A batch of %s was not reconciled.", label)
+        return 0
 
 
 def _ahead(model: type[Model], definition: EventDefinition) -> QuerySet[Model]:
@@ -95,19 +109,16 @@ def _correct(model: type[Model], statements: Sequence[Statement]) -> int:
     there = [(item.entity.pk, item.definition) for item in wrong if item.entity is not None]
     if not wrong:
         return 0
-    try:
-        with transaction.atomic(using=router.db_for_write(model)):
-            rows = {row.pk: row for row in _locked(registry.rows_of(model).filter(pk__in={pk for pk, _ in there}))}
-            anew = [statement_of(definition, rows[pk]) for pk, definition in there if pk in rows]
-            return ledger.bring_in_line([*gone, *anew])
-    except OperationalError:  # locked by somebody; there is a next time
-        logger.exception("A batch of %s was not reconciled.", model._meta.label)
-        return 0
+    with transaction.atomic(using=router.db_for_write(model)):
+        rows = {row.pk: row for row in _locked(registry.rows_of(model).filter(pk__in={pk for pk, _ in there}))}
+        anew = [statement_of(definition, rows[pk]) for pk, definition in there if pk in rows]
+        return ledger.bring_in_line([*gone, *anew])
 
 
 def _reconcile_events(progress: Progress) -> int:
     waiting = Event.objects.using(database()).pending().filter(key__isnull=False, next_due_at__isnull=False)
-    return sum(_reconcile_batch(list(events)) for events in _batches(waiting, "events", progress))
+    batches = _batches(waiting, "events", progress)
+    return sum(_harmless(partial(_reconcile_batch, events), "events") for events in batches)
 
 
 def _reconcile_batch(events: list[Event]) -> int:

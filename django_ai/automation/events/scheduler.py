@@ -9,7 +9,7 @@ from time import monotonic
 from django.db import InterfaceError, OperationalError
 
 from ..conf import settings
-from . import batch, guard, ledger
+from . import batch, delivery, guard, ledger
 from .models import Event, EventQuerySet, OpenBatch, database
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,9 @@ def _occur_suspects(suspects: Sequence[OpenBatch], deadline: float) -> int:
 def _occur_alone(number: int, opened: OpenBatch | None = None) -> int:
     try:
         return batch.occur([number], opened)
+    except delivery.TransactionBroken as broken:
+        logger.exception("Event #%s could not occur; the handler's failure is counted.", number)
+        batch.record_failure(number, broken)
     except (OperationalError, InterfaceError):
         logger.exception("Event #%s could not occur now; the scheduler tries again.", number)
     except Exception as error:

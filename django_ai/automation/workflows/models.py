@@ -8,9 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 
+from ..fields import ExactCharField
 from . import display
 from .machine.commands import WaitKind
 from .machine.statuses import FINAL, WorkflowStatus
@@ -36,17 +36,6 @@ __all__ = [
 ]
 
 
-class ExactCharField(models.CharField):  # type: ignore[type-arg]
-    """A text that is compared character by character; MariaDB's usual collations ignore case and accents."""
-
-    def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
-        """Return the column's type, with a binary collation where the default one is not exact."""
-        parameters: dict[str, Any] = {**super().db_parameters(connection)}
-        if connection.vendor == "mysql":
-            parameters["collation"] = "utf8mb4_bin"
-        return parameters
-
-
 class WorkflowRunQuerySet(models.QuerySet["WorkflowRun"]):
     """Verbs over runs."""
 
@@ -67,7 +56,7 @@ class WorkflowRun(models.Model):
     step, so that PostgreSQL updates the row in place (HOT).
     """
 
-    name = models.CharField(max_length=200)
+    name = ExactCharField(max_length=200)
     version = models.CharField(max_length=50, default="1")
     status = models.CharField(max_length=10, choices=STATUS_CHOICES, default=WorkflowStatus.RUNNING)
     current_step = models.CharField(max_length=200, blank=True)
@@ -196,8 +185,8 @@ class Suspension(models.Model):
 
     run = models.OneToOneField(WorkflowRun, primary_key=True, on_delete=models.CASCADE)
     kind = models.CharField(max_length=10, choices=KIND_CHOICES)
-    name = models.CharField(max_length=200, blank=True)
-    correlation = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null: there is none
+    name = ExactCharField(max_length=200, blank=True)
+    correlation = ExactCharField(max_length=200, null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
     since = models.DateTimeField(null=True, blank=True)
     then = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null: there is none
@@ -250,7 +239,7 @@ class Signal(models.Model):
     # the run's row, and a parent and a child that write to one another would deadlock.
     run = models.ForeignKey(WorkflowRun, on_delete=models.CASCADE, related_name="signals", db_constraint=False)
     kind = models.CharField(max_length=10, choices=SignalKind.choices)
-    name = models.CharField(max_length=200, blank=True)
+    name = ExactCharField(max_length=200, blank=True)
     payload = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
     sequence = models.PositiveIntegerField(null=True, blank=True)
     state = models.CharField(max_length=10, choices=SignalState.choices, default=SignalState.PENDING)
@@ -270,8 +259,8 @@ class Signal(models.Model):
 class EventBurst(models.Model):
     """Events that will start one run together, when no further one has come for a while."""
 
-    workflow = models.CharField(max_length=200)
-    key = models.CharField(max_length=200)
+    workflow = ExactCharField(max_length=200)
+    key = ExactCharField(max_length=200)
     event_ids = models.JSONField(default=list)
     due_at = models.DateTimeField()
     error = models.TextField(blank=True, help_text="Why the run could not be started so far.")

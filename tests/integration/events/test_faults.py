@@ -9,6 +9,7 @@ from django.db import DatabaseError, connection, transaction
 from django_ai.automation.events import EventDefinition, by_hand
 from django_ai.automation.events.models import Event
 from django_ai.automation.events.reconciliation import reconcile
+from django_ai.automation.events.subscriptions import subscribe
 from tests.app.models import Appointment, Country, Note, Order, Ticket
 from tests.integration.events.conftest import NOON, minutes
 
@@ -299,3 +300,49 @@ def test_announced_events_are_tried_alone_if_one_of_them_cannot_occur(monkeypatc
     assert scheduler.occur(list(Event.objects.values_list("pk", flat=True))) == 2
     assert [event.entity.number for event in placed.events] == ["good"]
     assert Event.objects.get(status="failed").note == "TypeError: cannot be"
+
+
+def test_a_handler_that_breaks_the_transaction_fails_alone_and_the_event_occurs_without_it(tick, noon, heard):
+    placed = heard("order_placed")
+    calls = []
+
+    def breaking(events):
+        calls.append(len(events))
+        # After that it cannot be rolled back to its savepoint, as after a deadlock on MariaDB.
+        connection.savepoint_commit(connection.savepoint_ids[-1])
+        raise OSError("broken")
+
+    subscribe("breaking", breaking, event="order_placed")
+    Order.objects.create()
+    tick()
+    tick()
+    event = Event.objects.get()
+    assert (event.status, set(placed.names)) == ("occurred", {"order_placed"})
+    assert "done" in [call["state"] for call in event.deliveries.values()]
+    assert event.deliveries["breaking"]["error"] == "OSError: broken"
+    for _ in range(5):
+        noon.shift(timedelta(hours=1))
+        tick()
+    event.refresh_from_db()
+    assert event.deliveries["breaking"]["attempts"] == 3
+    assert len(calls) == 2 * 3, "each time with the batch, and then alone"
+
+
+def test_a_row_that_the_database_cannot_judge_keeps_no_others_from_being_reconciled(monkeypatch, caplog, settings):
+    from django.db import OperationalError
+
+    from django_ai.automation.events import reconciliation
+
+    settings.DJANGO_AI = {"BATCH_SIZE": 1}
+    Appointment.objects.bulk_create([Appointment(at=NOON + minutes(10)), Appointment(at=NOON + minutes(20))])
+    first = Appointment.objects.order_by("pk").first()
+    statement_of = reconciliation.statement_of
+
+    def failing(definition, row):
+        if row == first:
+            raise OperationalError("no such function")
+        return statement_of(definition, row)
+
+    monkeypatch.setattr(reconciliation, "statement_of", failing)
+    assert reconcile() == 1
+    assert "was not reconciled" in caplog.text

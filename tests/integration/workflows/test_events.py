@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from pydantic import BaseModel
@@ -14,9 +15,10 @@ from django_ai.automation.events import scheduler as event_scheduler
 from django_ai.automation.events.models import Event
 from django_ai.automation.events.subscriptions import subscriptions
 from django_ai.automation.workflows.core import complete, engine, event_workflow, goto, step, wait_for_event, workflow
-from django_ai.automation.workflows.models import EventBurst, WorkflowRun
+from django_ai.automation.workflows.models import EventBurst, Signal, WorkflowRun
 from django_ai.automation.workflows.runtime import waits, worker
 from tests.app.models import Appointment, Order, Ticket
+from tests.integration.workflows.racing import elsewhere
 
 
 @pytest.fixture(autouse=True)
@@ -224,7 +226,7 @@ def test_a_wait_looks_back_as_far_as_it_says(workflows):
     assert (early.status, late.status) == ("completed", "suspended")
 
 
-def test_an_event_consumed_once_does_not_answer_the_next_wait(workflows):
+def declare_rounds():
     @workflow("loop")
     class Loop:
         class Context(BaseModel):
@@ -236,6 +238,9 @@ def test_an_event_consumed_once_does_not_answer_the_next_wait(workflows):
             self.context.rounds += 1
             return goto(self.play)
 
+
+def test_an_event_consumed_once_does_not_answer_the_next_wait(workflows):
+    declare_rounds()
     run = engine.start("loop")
     workflows.drain()
     for _ in range(2):
@@ -244,6 +249,124 @@ def test_an_event_consumed_once_does_not_answer_the_next_wait(workflows):
         workflows.drain()
     run.refresh_from_db()
     assert (run.status, run.data["rounds"]) == ("suspended", 2)
+
+
+def test_of_two_events_at_once_the_second_answers_the_next_wait(workflows):
+    declare_rounds()
+    run = engine.start("loop")
+    workflows.drain()
+    workflows.advance(timedelta(minutes=5))
+    emit("round")
+    emit("round")
+    workflows.drain()
+    run.refresh_from_db()
+    assert (run.status, run.data["rounds"]) == ("suspended", 2)
+
+
+def test_an_event_that_came_after_the_time_out_answers_a_later_wait_that_looks_back(workflows):
+    @workflow("late")
+    class Late:
+        @step(start=True)
+        def ask(self):
+            return wait_for_event("answer", timeout=60, on_timeout=self.ask_again)
+
+        @step()
+        def ask_again(self):
+            return wait_for_event("answer", since=timedelta(hours=1))
+
+        @step()
+        def done(self):
+            return complete()
+
+    run = engine.start("late")
+    workflows.drain()
+    Signal.objects.create(  # which the time-out will beat
+        run=run,
+        kind="event",
+        name="answer",
+        sequence=1,
+        state="missed",
+        created_at=timezone.now(),
+        payload={"event_id": emit("answer").pk},
+    )
+    Event.objects.update(status="occurred", occurred_at=timezone.now(), next_due_at=None)
+    workflows.advance(timedelta(seconds=61))
+    run.refresh_from_db()
+    assert run.status == "completed"
+
+
+def test_the_event_that_started_a_run_does_not_answer_its_waits(workflows):
+    @event_workflow("ticket_changed")
+    class Watch:
+        @step(start=True)
+        def watch(self):
+            return wait_for_event("ticket_changed", timeout=timedelta(hours=1), on_timeout=self.quiet)
+
+        @step()
+        def changed_again(self):
+            return complete(display_title="changed")
+
+        @step()
+        def quiet(self):
+            return complete(display_title="quiet")
+
+    Ticket.objects.create(subject="a")
+    workflows.drain()
+    run = WorkflowRun.objects.get()
+    assert run.status == "suspended"
+    workflows.advance(timedelta(hours=2))
+    run.refresh_from_db()
+    assert run.completion_display["display_title"] == "quiet"
+
+
+def test_an_event_reads_only_the_waits_with_its_key(workflows):
+    declare_payment()
+    for number in range(5):
+        engine.start("payment", order_id=str(number))
+    workflows.drain()
+    event = Event(name="payment_received", correlation="3", occurred_at=timezone.now(), data={}, pk=1)
+    with CaptureQueriesContext(connection) as queries:
+        waits.answer_waits([event])
+    assert Signal.objects.get().run.data["order_id"] == "3"
+    assert "'3'" in queries[0]["sql"]
+
+
+def pass_time(monkeypatch, seconds):
+    """Let so much time pass in this thread until it looks at the clock a second time; for others it stands still."""
+    told = {threading.get_ident(): iter([0.0, seconds])}
+    monkeypatch.setattr(waits, "monotonic", lambda: next(told.get(threading.get_ident(), iter([0.0]))))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="needs two transactions at a time")
+@pytest.mark.parametrize("longer", [False, True])
+def test_a_wait_whose_transaction_took_longer_than_the_scheduler_looks_back_misses_nothing(longer, monkeypatch):
+    @workflow("entry")
+    class Entry:
+        @wait_for_event("answer")
+        @step(start=True)
+        def answered(self):
+            return complete()
+
+    pass_time(monkeypatch, 100.0 if longer else 1.0)
+    with transaction.atomic():
+        run = engine.start("entry")
+        elsewhere(lambda: (emit("answer"), event_scheduler.occur_due()))
+    assert Signal.objects.filter(run=run).exists() is longer
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="needs two transactions at a time")
+@pytest.mark.parametrize("longer", [False, True])
+def test_nor_does_an_event_whose_transaction_took_so_long(longer, monkeypatch):
+    declare_payment()
+    run = engine.start("payment", order_id="1")
+    emit("payment_received", correlate="1")
+    pass_time(monkeypatch, 100.0 if longer else 1.0)
+    with transaction.atomic():
+        event_scheduler.occur_due()  # sees no wait
+        elsewhere(lambda: worker.execute(run.pk, run.sequence, run.attempt))
+    assert Signal.objects.filter(run=run).exists() is longer
 
 
 @pytest.mark.django_db(transaction=True)
@@ -328,6 +451,20 @@ def test_a_burst_that_cannot_start_is_kept_with_the_reason_and_tried_again(workf
     workflows.advance(timedelta(minutes=1))
     assert WorkflowRun.objects.get().data == {"changes": 1}
     assert not EventBurst.objects.exists()
+
+
+def test_bursts_of_a_workflow_that_is_gone_keep_no_others_waiting(workflows, settings):
+    settings.DJANGO_AI = {"BATCH_SIZE": 2}
+    declare_digest()
+    past = timezone.now() - timedelta(hours=1)
+    EventBurst.objects.bulk_create(
+        [EventBurst(workflow="gone", key=str(number), event_ids=[], due_at=past) for number in range(2)]
+    )
+    Ticket.objects.create(subject="a")
+    workflows.drain()
+    workflows.advance(timedelta(minutes=11))
+    assert WorkflowRun.objects.count() == 1
+    assert {burst.error[:28] for burst in EventBurst.objects.all()} == {"No workflow 'gone' is regist"}
 
 
 @pytest.mark.parametrize("count", [10, 100])

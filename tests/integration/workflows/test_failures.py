@@ -1,11 +1,14 @@
 """Whatever a step does wrong, or is done to it, its run ends with a clear error or goes on exactly once."""
 
+import threading
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.db import OperationalError, transaction
-from pydantic import BaseModel
+from django.test import override_settings
+from pydantic import BaseModel, model_validator
 
 from django_ai.automation.workflows.authoring.registry import registry
 from django_ai.automation.workflows.core import (
@@ -15,6 +18,7 @@ from django_ai.automation.workflows.core import (
     fail,
     get_context,
     goto,
+    run_subflow,
     sleep,
     step,
     wait,
@@ -29,10 +33,11 @@ from django_ai.automation.workflows.exceptions import (
     UnknownWorkflow,
     WorkflowError,
 )
-from django_ai.automation.workflows.models import WorkflowRun
-from django_ai.automation.workflows.runtime import rows, scheduler, worker
+from django_ai.automation.workflows.models import Suspension, WorkflowRun
+from django_ai.automation.workflows.runtime import heartbeat, rows, scheduler, worker
 
 from .declared import declare_inquiry, reloaded
+from .racing import elsewhere, needs
 
 SOON = Retry(max_attempts=3, base_delay=timedelta(seconds=1), non_retryable=(KeyError,))
 
@@ -168,7 +173,7 @@ def test_a_step_that_ends_its_run_with_fail_keeps_what_it_wrote(workflows):
 @pytest.mark.django_db(transaction=True)
 def test_a_fault_that_shows_only_at_the_commit_counts_as_the_steps_failure(workflows):
     def body(_context):
-        Permission.objects.create(content_type_id=4711, codename="of_nothing", name="x")
+        Permission.objects.create(content_type_id=10**9, codename="of_nothing", name="x")
         return complete()
 
     run = ended(workflows, body)
@@ -324,6 +329,61 @@ def test_a_run_whose_context_no_longer_fits_is_parked(workflows):
     workflows.drain()
     assert (reloaded(run).status, attempts_of(run)) == ("failed", 1)
     assert "number: " in reloaded(run).error
+
+
+def test_a_context_whose_validator_breaks_is_parked_and_can_be_cancelled(workflows):
+    @workflow("strict")
+    class Strict:
+        class Context(BaseModel):
+            number: int | None = 1
+
+            @model_validator(mode="after")
+            def is_small(self):
+                assert self.number < 10
+                return self
+
+        @step(start=True)
+        def begin(self):
+            return wait("go")
+
+    parked, cancelled = engine.start("strict"), engine.start("strict")
+    WorkflowRun.objects.update(data={"number": None})
+    workflows.drain()
+    assert (reloaded(parked).status, attempts_of(parked)) == ("failed", 1)
+    assert "does not fit Strict.Context: TypeError: '<' not supported" in reloaded(parked).error.replace(
+        "test_a_context_whose_validator_breaks_is_parked_and_can_be_cancelled.<locals>.", ""
+    )
+    WorkflowRun.objects.filter(pk=cancelled.pk).update(status="running", finished_at=None)
+    engine.cancel(cancelled)
+    assert reloaded(cancelled).status == "cancelled"
+
+
+# What a step leaves to be done after its commit.
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_hook_that_fails_after_the_commit_takes_neither_other_hooks_nor_messages_with_it(workflows, caplog):
+    called = []
+
+    @workflow("hooked")
+    class Hooked:
+        @step(start=True, retry=Retry(max_attempts=1))
+        def begin(self):
+            for hook in (lambda: called.append("before"), partial(int, "x"), lambda: called.append("after")):
+                transaction.on_commit(hook)
+            return goto(self.elsewhere)
+
+        @step(retry=Retry(max_attempts=1), queue="other")
+        def elsewhere(self):
+            return complete()
+
+    run = engine.start("hooked")
+    workflows.drain()
+    assert called == ["before", "after"]
+    assert reloaded(run).status == "completed"
+    assert set(run.step_executions.values_list("attempts", flat=True)) == {1}
+    assert "after its commit failed; the run goes on" in caplog.text
+    assert "discarded" not in caplog.text
 
 
 # Retries and cancellations by a person.
@@ -511,6 +571,81 @@ def test_every_error_of_the_engine_speaks_for_itself():
     for kind in kinds:
         kinds.extend(kind.__subclasses__())
         assert str(kind()) == kind.__doc__
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_somebody_has_locked_keeps_no_other_from_having_its_lease_renewed():
+    needs("has_select_for_update_skip_locked")
+    locked, free = (engine.start(declare_body(lambda context: complete(), name=name)) for name in ("a", "b"))
+    for run in (locked, free):
+        worker.take(run.pk, run.sequence, run.attempt)
+    old = WorkflowRun.objects.values_list("lease_until", flat=True).get(pk=free.pk)
+    with transaction.atomic():
+        WorkflowRun.objects.select_for_update().get(pk=locked.pk)
+        elsewhere(lambda: [heartbeat.renew((run.pk, run.sequence, 1)) for run in (locked, free)])
+    assert reloaded(free).lease_until > old
+    assert reloaded(locked).lease_until <= old
+
+
+def test_a_heart_whose_thread_has_died_beats_again():
+    heart = heartbeat.Heart()
+    heart._thread = dead = threading.Thread(target=lambda: None)
+    dead.start()
+    dead.join()
+    heart.keep((1, 1, 1))
+    assert heart._thread.is_alive()
+    heart.release((1, 1, 1))
+
+
+@pytest.mark.parametrize("act", [engine.cancel, lambda run: engine.signal("answer", {"text": "x"}, run=run)])
+def test_what_a_run_waits_for_is_read_where_it_is_written(workflows, act):
+    class Router:
+        """Sends reads to a replica, which this project lacks."""
+
+        def db_for_read(self, model, **hints):
+            return "replica" if model is Suspension else "default"
+
+        def db_for_write(self, model, **hints):
+            return "default"
+
+        def allow_relation(self, *models, **hints):
+            return True
+
+    run = engine.start(declare_inquiry(timeout=3600))
+    workflows.drain()
+    with override_settings(DATABASE_ROUTERS=[Router()]):
+        act(run)
+        workflows.drain()
+    assert reloaded(run).status in ("cancelled", "completed")
+    assert not Suspension.objects.exists()
+
+
+def test_a_step_that_is_entered_again_after_a_wait_has_its_arguments(workflows):
+    @workflow("child")
+    class Child:
+        @step(start=True)
+        def only(self):
+            return complete()
+
+    @workflow("parent")
+    class Parent:
+        class Context(BaseModel):
+            rounds: int = 0
+
+        @step(start=True)
+        def begin(self):
+            return run_subflow(Child, on_complete=self.ended)
+
+        @step()
+        def ended(self, subflow_result):
+            self.context.rounds += 1
+            if self.context.rounds == 1:
+                return wait("never", timeout=60, on_timeout=self.ended)
+            return complete(display_title=subflow_result.status.value)
+
+    run = engine.start("parent")
+    workflows.advance(timedelta(minutes=2))
+    assert reloaded(run).completion_display == {"display_title": "completed"}
 
 
 # What the database does to a transaction for the sake of another one.

@@ -50,6 +50,10 @@ def load(context_class: type[ContextT], data: Mapping[str, Any]) -> ContextT:
         raise ContextInvalid(
             f"The context does not fit {context_class.__qualname__}: {pydantic_reasons(error.errors())}."
         ) from error
+    except Exception as error:  # pydantic lets pass what a validator of the user's raises otherwise
+        raise ContextInvalid(
+            f"The context does not fit {context_class.__qualname__}: {type(error).__name__}: {error}"
+        ) from error
 
 
 def dump(context: BaseModel) -> dict[str, Any]:

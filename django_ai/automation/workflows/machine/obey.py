@@ -60,7 +60,7 @@ def _sleep(definition: WorkflowDefinition, state: RunState, command: Sleep, now:
         created_at=now,
         display=command.display,
     )
-    return _suspend(state, suspension, command.progress, inputs=state.inputs)
+    return _suspend(state, suspension, command.progress)
 
 
 def _run_subflow(definition: WorkflowDefinition, state: RunState, command: RunSubflow, now: datetime) -> Transition:
@@ -86,6 +86,8 @@ def _suspend(state: RunState, suspension: Suspension, progress: float | None, **
         progress=clamped(progress, otherwise=state.progress),
         context=state.context,
         suspension=suspension,
+        # For the same step, should the run come back to it: see enter().
+        inputs=state.inputs,
         **changes,
     )
 

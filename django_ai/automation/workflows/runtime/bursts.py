@@ -12,6 +12,7 @@ from ...conf import settings
 from ...events.models import Event
 from .. import logs
 from ..authoring.registry import registry
+from ..exceptions import describe
 from ..machine.definition import WorkflowDefinition
 from ..models import EventBurst
 from . import creating, rows
@@ -56,16 +57,15 @@ def _start(burst_id: int) -> bool:
     bursts = EventBurst.objects.using(rows.alias()).filter(pk=burst_id, due_at__lte=clock.now())
     with rows.transaction_of_runs():
         burst = bursts.select_for_update(**rows.lock_options(skip_locked=True)).first()
-        definition = registry.get(burst.workflow) if burst else None
-        if burst is None or definition is None:
+        if burst is None:
             return False
         try:
             with rows.transaction_of_runs():
-                _start_run(definition, burst)
+                _start_run(burst)
         except Exception as error:  # the user's create_context may raise anything
             text = "Workflow %r could not be started for a burst of events."
             logger.exception(text, burst.workflow, extra=logs.fields(workflow=burst.workflow))
-            burst.error = f"{type(error).__name__}: {error}"
+            burst.error = describe(error)
             burst.due_at = clock.now() + timedelta(seconds=settings.EVENT_RETRY_SECONDS)
             burst.save()
             return False
@@ -73,7 +73,8 @@ def _start(burst_id: int) -> bool:
     return True
 
 
-def _start_run(definition: WorkflowDefinition, burst: EventBurst) -> None:
+def _start_run(burst: EventBurst) -> None:
+    definition = registry.find(burst.workflow)
     events = list(Event.objects.using(rows.alias()).filter(pk__in=burst.event_ids).order_by("at", "id"))
     context = event_context(definition, events=events, event=events[-1] if events else None)
     creating.create(definition, context, triggered_by_event_id=burst.event_ids[0])

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+from django.db import connections
 from pydantic import BaseModel
 
+from .. import logs
 from ..authoring.current import step_context
 from ..authoring.registry import registry
 from ..authoring.subflow import SubflowResult
@@ -13,6 +19,9 @@ from ..machine import context as contexts
 from ..machine.definition import StepDefinition, WorkflowDefinition
 from ..machine.statuses import WorkflowStatus
 from ..models import WorkflowRun
+from . import rows
+
+logger = logging.getLogger(__name__)
 
 
 def call(
@@ -31,8 +40,31 @@ def call(
     for name, value in run.inputs.items():
         if name in step.parameters:
             arguments[name] = _INPUTS[name](value)
-    with step_context(context):
+    with step_context(context), _hooks_that_fail_alone(run):
         return step.function(instance, **arguments)
+
+
+@contextmanager
+def _hooks_that_fail_alone(run: WorkflowRun) -> Iterator[None]:
+    """Let what the block asks to be done after the commit fail without a trace in the run, which has moved by then.
+
+    Django drops all further hooks when one raises, and those are the messages for what comes next.
+    """
+    connection: Any = connections[rows.alias()]
+    before = len(connection.run_on_commit)
+    yield
+    connection.run_on_commit[before:] = [
+        (savepoints, partial(_call_hook, hook, run.pk), True)
+        for savepoints, hook, *_ in connection.run_on_commit[before:]
+    ]
+
+
+def _call_hook(hook: Callable[[], object], run_id: int) -> None:
+    try:
+        hook()
+    except Exception:
+        text = "What a step of run #%s had left to be done after its commit failed; the run goes on."
+        logger.exception(text, run_id, extra=logs.fields(run_id=run_id))
 
 
 def _subflow_result(data: dict[str, Any]) -> SubflowResult[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import sleep
 
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import close_old_connections, connections
 
 from ... import clock
 from ...conf import settings
@@ -37,7 +37,7 @@ class Heart:
         """Renew the lease of this claim from now on."""
         with self._lock:
             self._kept.add(fence)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._beat, name="workflow-leases", daemon=True)
                 self._thread.start()
 
@@ -60,15 +60,21 @@ class Heart:
 
 
 def renew(fence: Fence) -> None:
-    """Extend one claim's lease by its full length, if the run is still at that fence."""
+    """Extend one claim's lease by its full length, if the run is still at that fence.
+
+    Who has locked the run for long, as a step that cancels it, must not keep the other leases from being
+    renewed: the run is left out then.
+    """
     run_id, sequence, attempt = fence
     try:
         close_old_connections()
         claimed = WorkflowRun.objects.using(rows.alias()).filter(
             pk=run_id, sequence=sequence, attempt=attempt, lease_until__isnull=False
         )
-        claimed.update(lease_until=clock.now() + rows.lease())
-    except DatabaseError:  # the database may be away for a moment; the next beat tries again
+        with rows.transaction_of_runs():
+            if claimed.select_for_update(**rows.lock_options(skip_locked=True)).only("pk").first():
+                claimed.update(lease_until=clock.now() + rows.lease())
+    except Exception:  # the database may be away for a moment, and in any way; the next beat tries again
         logger.warning("Could not renew the lease of run #%s.", run_id, exc_info=True, extra=logs.fields(run_id=run_id))
 
 

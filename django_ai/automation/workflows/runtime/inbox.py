@@ -93,7 +93,8 @@ def _fits(run: WorkflowRun, message: Signal) -> bool:
         return False
     if message.kind == SignalKind.CHILD:
         return message.name == str(run.active_subworkflow_run_id)
-    return message.name == wait.name and message.sequence in (None, run.sequence)
+    meant: bool = message.name == wait.name and message.sequence in (None, run.sequence)
+    return meant
 
 
 def _answer(run: WorkflowRun, message: Signal, now: datetime) -> Transition | None:

@@ -18,7 +18,7 @@ from ..machine import context as contexts
 from ..machine import state
 from ..machine.commands import WaitKind
 from ..machine.definition import WorkflowDefinition
-from ..machine.statuses import WorkflowStatus
+from ..machine.statuses import SUSPENDED, WorkflowStatus
 from ..models import Signal, Suspension, WorkflowRun
 
 Value = TypeVar("Value")
@@ -74,7 +74,12 @@ def lock(run_id: int) -> tuple[WorkflowRun, clock.Stopwatch] | None:
     """
     runs = WorkflowRun.objects.using(alias()).annotate(db_now=clock.now())
     run = runs.select_for_update(**lock_options()).filter(pk=run_id).first()
-    return (run, stopwatch(run)) if run else None
+    if run is None:
+        return None
+    if run.status == SUSPENDED:
+        # Read here, for a project's router may send reads to a replica, which is behind.
+        run._state.fields_cache["suspension"] = Suspension.objects.using(alias()).filter(pk=run_id).first()
+    return run, stopwatch(run)
 
 
 def lock_existing(run_id: int) -> tuple[WorkflowRun, clock.Stopwatch]:
