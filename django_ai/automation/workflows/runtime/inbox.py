@@ -92,9 +92,8 @@ def _fits(run: WorkflowRun, message: Signal) -> bool:
     if wait is None or wait.kind != message.kind:
         return False
     if message.kind == SignalKind.CHILD:
-        return message.name == str(run.active_subworkflow_run_id)
-    meant: bool = message.name == wait.name and message.sequence in (None, run.sequence)
-    return meant
+        return str(message.name) == str(run.active_subworkflow_run_id)
+    return str(message.name) == wait.name and message.sequence in (None, run.sequence)
 
 
 def _answer(run: WorkflowRun, message: Signal, now: datetime) -> Transition | None:
