@@ -24,6 +24,7 @@ DATABASES = {
         "HOST": _url.hostname,
         "PORT": _url.port,
         "CONN_MAX_AGE": 60,
+        "OPTIONS": {"prepare_threshold": 5},
     }
 }
 

@@ -134,11 +134,11 @@ BUDGETS = {
     # A claim, and for each step its move together with its row of history.
     first_step: ((2, 2), (4, 2)),
     eleven_steps: ((12, 12), (24, 12)),
-    # The run, its wait and its messages are read; the move; the step that follows.
-    signal_that_wakes: ((5, 2), (9, 2)),
-    timer: ((4, 2), (7, 2)),
-    # The parent's step with the child's row, the child's step, the delivery, the parent's next step.
-    child_round_trip: ((9, 5), (17, 5)),
+    # A glance at the run, its wait and its first message; the move; the step that follows.
+    signal_that_wakes: ((3, 2), (8, 2)),
+    timer: ((3, 2), (8, 2)),
+    # A claim, the parent's step with the child's row, the child's step, the delivery, the parent's next step.
+    child_round_trip: ((7, 5), (17, 5)),
 }
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from django_ai.automation.workflows.core import complete, engine, get_context, goto, run_subflow, step, wait, workflow
 from django_ai.automation.workflows.exceptions import IllegalMove
 from django_ai.automation.workflows.models import Signal, Suspension, WorkflowRun
-from django_ai.automation.workflows.runtime import dispatch, scheduler, worker
+from django_ai.automation.workflows.runtime import by_hand, dispatch, scheduler, vendors, worker
 
 from .declared import declare_collector, declare_inquiry, reloaded
 from .racing import ROUNDS, SECOND_TRANSACTION, elsewhere, needs, together, work
@@ -379,3 +379,65 @@ def test_a_late_result_moves_no_run_that_is_running_elsewhere(sent, settings, at
     assert after.status == "running"
     for name in ("current_step", "sequence", "attempt", "data", "lease_until", "dispatched_at"):
         assert getattr(after, name) == getattr(left[0], name), name
+
+
+# What happens between the glance at a run and its move.
+
+
+@pytest.fixture
+def after_the_glance(monkeypatch):
+    """Let something happen when a run has been read and is about to be moved."""
+
+    def arrange(act):
+        way, acts = vendors.way(), [act]
+        glance = way.glance
+
+        def delayed(run_id):
+            seen = glance(run_id)
+            if acts:
+                elsewhere(acts.pop())
+            return seen
+
+        monkeypatch.setattr(way, "glance", delayed)
+
+    return arrange
+
+
+def test_an_edit_after_the_glance_is_not_lost(sent, after_the_glance):
+    run = suspended(declare_inquiry(), sent)
+    engine.signal("answer", {"text": "yes"}, run=run)
+    after_the_glance(lambda: by_hand.edit(run.pk, {"number": 7}))
+    worker.deliver(run.pk)
+    assert reloaded(run).status == "completed"
+    assert (reloaded(run).data["number"], reloaded(run).data["answers"]) == (7, ["yes"])
+
+
+def test_a_run_that_was_moved_after_the_glance_is_left_where_it_is(sent, after_the_glance):
+    run = suspended(declare_inquiry(), sent)
+    engine.signal("answer", {"text": "yes"}, run=run)
+    after_the_glance(lambda: engine.cancel(run))
+    worker.deliver(run.pk)
+    assert (reloaded(run).status, reloaded(run).sequence) == ("cancelled", 3)
+    assert Signal.objects.get().state == "missed"
+
+
+def test_a_message_that_two_take_at_a_glance_is_handed_over_once(sent, after_the_glance):
+    run = suspended(declare_collector(2), sent)
+    engine.signal("answer", {"text": "first"}, run=run)
+    after_the_glance(lambda: worker.deliver(run.pk))
+    worker.deliver(run.pk)
+    work(sent)
+    assert (reloaded(run).status, reloaded(run).data["answers"]) == ("suspended", ["first"])
+
+
+def test_a_time_out_that_comes_after_the_glance_at_an_answer_wins_alone(sent, after_the_glance):
+    run = suspended(declare_inquiry(timeout=timedelta(hours=1), on_timeout="give_up"), sent)
+    overdue(run)
+    engine.signal("answer", {"text": "yes"}, run=run)
+    after_the_glance(lambda: worker.wake(run.pk, run.sequence))
+    worker.deliver(run.pk)
+    assert (reloaded(run).status, reloaded(run).data["text"], reloaded(run).data["answers"]) == (
+        "completed",
+        "gave up",
+        [],
+    )

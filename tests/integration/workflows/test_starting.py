@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 
+from django_ai.automation import clock
 from django_ai.automation.workflows.core import complete, engine, run_subflow, step, wait, workflow
 from django_ai.automation.workflows.exceptions import ContextInvalid, InvalidOption, UnknownWorkflow
 from django_ai.automation.workflows.models import RunTag, WorkflowRun
@@ -210,7 +211,8 @@ def test_many_runs_start_at_once_each_with_its_context(sent):
     assert sent == [("django_ai.workflows.execute", (run.pk, 1, 0)) for run in runs]
 
 
-def test_the_statements_of_many_starts_grow_with_batches_not_with_runs(sent, django_assert_num_queries):
+def test_the_statements_of_many_starts_grow_with_batches_not_with_runs(sent, django_assert_num_queries, monkeypatch):
+    monkeypatch.setattr(clock, "ASK_EVERY_SECONDS", 3600)
     declare_inquiry()
     engine.start("inquiry")  # the database has told its time
     with transaction.atomic():

@@ -1,6 +1,6 @@
 """PostgreSQL's one statement does what the portable way does in several, for every move that there is."""
 
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from unittest import mock
@@ -9,6 +9,7 @@ import pytest
 import time_machine
 from django.contrib.auth.models import Group
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 from pydantic import BaseModel
 from rest_framework import serializers
 
@@ -197,13 +198,10 @@ def rows_after(program, ways, moves):
         moves.add((state.status, type(happening)))
         return decide(definition, state, happening, now)
 
-    places = [
-        f"django_ai.automation.workflows.runtime.{name}.decide" for name in ("worker", "inbox", "engine", "forms")
-    ]
-    with time_machine.travel(NOON, tick=False), mock.patch.dict(vendors.WAYS, ways, clear=True):
-        patches = [mock.patch(place, noted) for place in places]
-        with patches[0], patches[1], patches[2], patches[3], workflow_testing() as kit:
-            program(kit)
+    with time_machine.travel(NOON, tick=False), mock.patch.dict(vendors.WAYS, ways, clear=True), ExitStack() as stack:
+        for name in ("worker", "moving", "inbox", "engine", "forms"):
+            stack.enter_context(mock.patch(f"django_ai.automation.workflows.runtime.{name}.decide", noted))
+        program(stack.enter_context(workflow_testing()))
     return contents()
 
 
@@ -299,6 +297,22 @@ def test_a_move_after_which_its_transaction_goes_on_waits_for_the_commit(sent, e
         assert postgresql.write(writes, ends=ends)
         transaction.set_rollback(True)
     assert reloaded(run).progress == 0
+
+
+@pytest.mark.parametrize("threshold", [None, 5])
+def test_statements_are_prepared_where_the_project_allows_it(sent, threshold):
+    declare()
+    connection.close()
+    connection.ensure_connection()
+    connection.connection.prepare_threshold = threshold  # as an option of DATABASES sets it
+    run = engine.start("planned", plan=["goto"])
+    with CaptureQueriesContext(connection) as queries:
+        worker.execute(run.pk, run.sequence, run.attempt)
+    assert all(query["sql"] for query in queries)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements")
+        assert cursor.fetchone() == (0 if threshold is None else 4,)  # start, claim, move and end
+    connection.close()
 
 
 def test_a_statement_that_is_broken_off_leaves_a_connection_that_works(sent):

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
+
+from django.db import transaction
 
 from ..machine.commands import WaitKind
 from ..machine.statuses import RUNNING
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
-from . import dispatch, inbox, waits
+from . import dispatch, inbox, rows, waits
 from .turn import Turn
 
-# What a run waits for may have come before it waits; it is looked for when the wait is there.
-LOOKS_BACK = frozenset({WaitKind.SIGNAL, WaitKind.EVENT})
+# For these waits the move's transaction goes on, to find what has come before.
+LOOKS_BACK = frozenset({WaitKind.EVENT})
 
 
 def look_back(run: WorkflowRun, wait: Suspension) -> None:
     """Hand a run that begins to wait what has come before; the caller's transaction has written the wait."""
     if wait.kind == WaitKind.EVENT:
         waits.look_back(run, wait)
-    # The row is locked by now, so a signal that is not seen here comes, with its delivery, after us.
-    elif wait.kind == WaitKind.SIGNAL and inbox.holds(run, wait.name):
-        dispatch.delivery(run.pk)
+    elif wait.kind == WaitKind.SIGNAL:
+        # A signal that is not seen then comes, with its delivery, when the wait is there for all to see.
+        # One that is never looked for, because this process dies, is delivered by the scheduler.
+        transaction.on_commit(partial(_have_kept_delivered, run.pk, wait.name), using=rows.alias(), robust=True)
+
+
+def _have_kept_delivered(run_id: int, name: str) -> None:
+    if inbox.holds(run_id, name):
+        dispatch.delivery(run_id)
 
 
 def have_run(runs: Iterable[WorkflowRun]) -> None:

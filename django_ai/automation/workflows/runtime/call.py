@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -40,22 +39,23 @@ def call(
     for name, value in run.inputs.items():
         if name in step.parameters:
             arguments[name] = _INPUTS[name](value)
-    with step_context(context), _hooks_that_fail_alone(run):
-        return step.function(instance, **arguments)
+    connection = connections[rows.alias()]
+    hooks = len(connection.run_on_commit)
+    with step_context(context):
+        value = step.function(instance, **arguments)
+    if len(connection.run_on_commit) > hooks:
+        _let_hooks_fail_alone(connection, hooks, run)
+    return value
 
 
-@contextmanager
-def _hooks_that_fail_alone(run: WorkflowRun) -> Iterator[None]:
-    """Let what the block asks to be done after the commit fail without a trace in the run, which has moved by then.
+def _let_hooks_fail_alone(connection: Any, first: int, run: WorkflowRun) -> None:
+    """Let what a step left to be done after its commit fail without a trace in the run, which has moved by then.
 
     Django drops all further hooks when one raises, and those are the messages for what comes next.
     """
-    connection: Any = connections[rows.alias()]
-    before = len(connection.run_on_commit)
-    yield
-    connection.run_on_commit[before:] = [
+    connection.run_on_commit[first:] = [
         (savepoints, partial(_call_hook, hook, run.pk), True)
-        for savepoints, hook, *_ in connection.run_on_commit[before:]
+        for savepoints, hook, *_ in connection.run_on_commit[first:]
     ]
 
 

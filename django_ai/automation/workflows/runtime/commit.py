@@ -50,6 +50,7 @@ def commit(
     message: Signal | None = None,
     turn: Turn | None = None,
     ends: bool = False,
+    unlocked: bool = False,
 ) -> bool:
     """Move ``run`` in the caller's transaction; what it needs next is sent when that commits.
 
@@ -59,6 +60,7 @@ def commit(
         message: the message of the run's inbox that makes the move, which is marked as delivered.
         turn: the task's turn, which takes on what it may do itself, so that no message is sent.
         ends: the transaction, which the caller opened, ends with this.
+        unlocked: the run was read without a lock or a claim, so somebody may also have edited it since.
 
     Returns whether the turn takes on the run's next step: it is claimed for the caller.
 
@@ -70,7 +72,7 @@ def commit(
     new = {**columns.of_run(transition, now, claim=claim), **_context_columns(run, transition, now, turn)}
     left = history.Left.behind(run, new)
     changed = {name: value for name, value in new.items() if name in SHARED or getattr(run, name) != value}
-    fence = _fence(run)
+    fence = _fence(run, unlocked=unlocked)
     _move_in_memory(run, changed)
     wait = columns.of_wait(
         run, transition.suspension, now, led_from=left.visit_started_at or now, visit=left.visit(transition)
@@ -98,8 +100,10 @@ def commit(
     return claim
 
 
-def _fence(run: WorkflowRun) -> dict[str, Any]:
-    return {"status": run.status, "sequence": run.sequence, "attempt": run.attempt}
+def _fence(run: WorkflowRun, *, unlocked: bool = False) -> dict[str, Any]:
+    fence = {"status": run.status, "sequence": run.sequence, "attempt": run.attempt}
+    # An edit moves nothing, but whoever read the run before it would bring the old context back.
+    return {**fence, "updated_at": run.updated_at} if unlocked else fence
 
 
 def _context_columns(run: WorkflowRun, transition: Transition, now: datetime, turn: Turn | None) -> dict[str, Any]:

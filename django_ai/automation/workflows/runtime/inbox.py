@@ -12,6 +12,7 @@ from .. import logs
 from ..exceptions import ContextInvalid
 from ..machine.commands import WaitKind
 from ..machine.decide import decide
+from ..machine.definition import WorkflowDefinition
 from ..machine.happenings import Answered, Cancelled
 from ..machine.state import Transition
 from ..machine.statuses import FINAL
@@ -71,6 +72,19 @@ def deliver(run: WorkflowRun, now: datetime) -> Move | None:
     return None
 
 
+def first_fits(run: WorkflowRun, message: Signal | None, now: datetime) -> Move | None:
+    """Return the move that the first message makes of a run, if it fits; without any effect. Needs no lock."""
+    if message is None or not _fits(run, message):
+        return None
+    definition = rows.definition_of(run)
+    if definition is None:
+        return None
+    try:
+        return Move(_answered(definition, run, message, now), message)
+    except ContextInvalid:
+        return None  # to be rejected under the lock
+
+
 def _comes_too_late(run: WorkflowRun, message: Signal) -> bool:
     # A parent waits from the very commit that starts its child: if it does not wait, it has moved on.
     return message.kind == SignalKind.CHILD or message.sequence not in (None, run.sequence)
@@ -81,10 +95,9 @@ def marks_of(sequence: int, changes: Mapping[str, Any]) -> dict[str, Any]:
     return {"state": SignalState.DELIVERED.value, "sequence": sequence, "changes": dict(changes)}
 
 
-def holds(run: WorkflowRun, name: str) -> bool:
+def holds(run_id: int, name: str) -> bool:
     """Say whether a message of this name lies in the run's inbox."""
-    signals = Signal.objects.using(rows.alias())
-    return signals.filter(run=run, name=name, state=SignalState.PENDING).exists()
+    return any(str(message.name) == name for message in vendors.way().pending(run_id))
 
 
 def _fits(run: WorkflowRun, message: Signal) -> bool:
@@ -101,17 +114,21 @@ def _answer(run: WorkflowRun, message: Signal, now: datetime) -> Transition | No
     if definition is None:
         logger.warning("%s cannot take %s: its workflow is not registered here.", run, message, extra=logs.about(run))
         return None
+    try:
+        return _answered(definition, run, message, now)
+    except ContextInvalid as error:
+        logger.warning("%s rejects %s: %s", run, message, error, extra=logs.about(run))
+        _mark(message, SignalState.REJECTED, str(error))
+        return None
+
+
+def _answered(definition: WorkflowDefinition, run: WorkflowRun, message: Signal, now: datetime) -> Transition:
     of_child = message.kind == WaitKind.CHILD
     answer = Answered(
         payload={} if of_child else message.payload,
         inputs={"subflow_result": message.payload} if of_child else {},
     )
-    try:
-        return decide(definition, rows.snapshot(run, definition), answer, now)
-    except ContextInvalid as error:
-        logger.warning("%s rejects %s: %s", run, message, error, extra=logs.about(run))
-        _mark(message, SignalState.REJECTED, str(error))
-        return None
+    return decide(definition, rows.snapshot(run, definition), answer, now)
 
 
 def _cancel(run: WorkflowRun, message: Signal, now: datetime) -> Transition:

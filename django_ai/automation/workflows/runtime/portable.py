@@ -9,7 +9,7 @@ from itertools import groupby
 from django.db.models import F, Model, Q, QuerySet
 
 from ... import clock
-from ..machine.statuses import RUNNING
+from ..machine.statuses import RUNNING, SUSPENDED
 from ..models import Signal, SignalState, Suspension, WorkflowRun
 from . import rows
 from .writes import Writes
@@ -33,6 +33,13 @@ def lock(run_id: int) -> WorkflowRun | None:
     """Lock a run until the transaction ends and return it as it is then, with the database's time ``db_now``."""
     locked = rows.lock(run_id)
     return locked[0] if locked else None
+
+
+def glance(run_id: int) -> tuple[WorkflowRun, Signal | None] | None:
+    """Return a suspended run with what it waits for, and the first message of its inbox, without a lock."""
+    runs = WorkflowRun.objects.using(rows.alias()).select_related("suspension").annotate(db_now=clock.now())
+    run = runs.filter(pk=run_id, status=SUSPENDED, suspension__isnull=False).first()
+    return (run, next(iter(pending(run_id)), None)) if run else None
 
 
 def pending(run_id: int) -> list[Signal]:

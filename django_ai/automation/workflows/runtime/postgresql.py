@@ -41,9 +41,49 @@ def lock(run_id: int) -> WorkflowRun | None:
     run = _run(_lock(now), {**parameters, "id": run_id})
     if run is not None and run.status == SUSPENDED:
         # By a statement of its own, which sees what was committed while the first one waited.
-        wait = _all(f"SELECT {sql.columns(Suspension)} FROM {sql.table(Suspension)} WHERE run_id = %(id)s", id=run_id)
+        wait = sql.execute(_wait(), {"id": run_id})
         run._state.fields_cache["suspension"] = sql.instance(Suspension, wait[0]) if wait else None
     return run
+
+
+def glance(run_id: int) -> tuple[WorkflowRun, Signal | None] | None:
+    """Return a suspended run with what it waits for, and the first message of its inbox, without a lock."""
+    now, parameters = clock.sql(rows.alias())
+    pending = {**parameters, "id": run_id, "status": SUSPENDED.value, "pending": SignalState.PENDING.value}
+    found = sql.execute(_glance(now), pending)
+    if not found:
+        return None
+    of_run, of_wait, of_message, (db_now,) = _cut(found[0], WorkflowRun, Suspension, Signal)
+    run: Any = sql.instance(WorkflowRun, of_run)
+    run.db_now = db_now
+    run._state.fields_cache["suspension"] = sql.instance(Suspension, of_wait)
+    has_message = of_message[0] is not None
+    return cast(WorkflowRun, run), sql.instance(Signal, of_message) if has_message else None
+
+
+@cache
+def _glance(now: str) -> str:
+    run, wait, message = (sql.table(model) for model in (WorkflowRun, Suspension, Signal))
+    columns = ", ".join(sql.columns(model) for model in (WorkflowRun, Suspension, Signal))
+    first = f"SELECT * FROM {message} WHERE run_id = %(id)s AND state = %(pending)s ORDER BY id LIMIT 1"
+    return (
+        f"SELECT {columns}, {now} FROM {run} JOIN {wait} ON {wait}.run_id = {run}.id"
+        f" LEFT JOIN ({first}) AS {message} ON true WHERE {run}.id = %(id)s AND {run}.status = %(status)s"
+    )
+
+
+def _cut(values: Sequence[Any], *models: type[Model]) -> Iterator[Sequence[Any]]:
+    start = 0
+    for model in models:
+        end = start + len(model._meta.concrete_fields)
+        yield values[start:end]
+        start = end
+    yield values[start:]
+
+
+@cache
+def _wait() -> str:
+    return f"SELECT {sql.columns(Suspension)} FROM {sql.table(Suspension)} WHERE run_id = %(id)s"
 
 
 @cache
@@ -55,7 +95,7 @@ def _lock(now: str) -> str:
 
 def pending(run_id: int) -> list[Signal]:
     """Return the messages that lie in a run's inbox, oldest first."""
-    found = _all(_pending(), run_id=run_id, state=SignalState.PENDING.value)
+    found = sql.execute(_pending(), {"run_id": run_id, "state": SignalState.PENDING.value})
     return [sql.instance(Signal, values) for values in found]
 
 
@@ -67,18 +107,12 @@ def _pending() -> str:
 
 def _run(text: str, parameters: Mapping[str, Any]) -> WorkflowRun | None:
     """Return the run of a statement that gives its columns and the database's time."""
-    found = _all(text, **parameters)
+    found = sql.execute(text, parameters)
     if not found:
         return None
     run: Any = sql.instance(WorkflowRun, found[0][:-1])
     run.db_now = found[0][-1]
     return cast(WorkflowRun, run)
-
-
-def _all(text: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-    with connections[rows.alias()].cursor() as cursor:
-        cursor.execute(text, parameters)
-        return cast(Sequence[Sequence[Any]], cursor.fetchall())
 
 
 def insert(runs: Sequence[WorkflowRun], batch_size: int) -> None:
@@ -87,7 +121,7 @@ def insert(runs: Sequence[WorkflowRun], batch_size: int) -> None:
         portable.insert(runs, batch_size)
         return
     (run,) = runs
-    ((run.pk,),) = _all(_new_run(), **sql.values_of(run))
+    ((run.pk,),) = sql.execute(_new_run(), sql.values_of(run))
     run._state.adding, run._state.db = False, rows.alias()
 
 
@@ -109,7 +143,7 @@ def write(writes: Writes, *, ends: bool) -> bool:
         ends_wait=writes.ends_wait,
     )
     with statement_alone(writes.database) if ends else nullcontext():
-        return bool(_all(text, **_parameters(writes)))
+        return bool(sql.execute(text, _parameters(writes)))
 
 
 def _parameters(writes: Writes) -> dict[str, Any]:
@@ -162,7 +196,8 @@ def statement_alone(database: str) -> Iterator[None]:
     """Surround the last statement of the caller's transaction: where it is the only one, it is one by itself.
 
     A transaction begins with its first statement, so one in which nothing was sent has not begun: a
-    BEGIN and a COMMIT, which are a round trip each, can be left out.
+    BEGIN and a COMMIT, which are a round trip each, can be left out. Django's end of the transaction finds
+    nothing to commit then, and goes on in the mode in which it leaves the driver.
     """
     connection = connections[database]
     connection.ensure_connection()
@@ -175,9 +210,7 @@ def statement_alone(database: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if _has_not_begun(connection):
-            raw.autocommit = False
-        else:
+        if not _has_not_begun(connection):
             raw.close()  # broken off in the middle of the statement
 
 

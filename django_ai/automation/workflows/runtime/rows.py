@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -40,11 +40,9 @@ def alias() -> str:
     return router.db_for_write(WorkflowRun)
 
 
-@contextmanager
-def transaction_of_runs(*, savepoint: bool = True) -> Iterator[None]:
+def transaction_of_runs(*, savepoint: bool = True) -> AbstractContextManager[None]:
     """Open a transaction in the runs' database; inside one a savepoint, or nothing without ``savepoint``."""
-    with transaction.atomic(using=alias(), savepoint=savepoint):
-        yield
+    return transaction.atomic(using=alias(), savepoint=savepoint)
 
 
 def despite_deadlocks(function: Callable[[], Value]) -> Value:

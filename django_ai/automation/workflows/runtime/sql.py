@@ -29,7 +29,38 @@ def quoted(name: str | None) -> str:
 @cache
 def columns(model: type[Model]) -> str:
     """Return the columns of a model, in the order in which ``instance`` takes their values."""
-    return ", ".join(quoted(field.column) for field in model._meta.concrete_fields)
+    return ", ".join(f"{table(model)}.{quoted(field.column)}" for field in model._meta.concrete_fields)
+
+
+def execute(text: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+    """Execute a statement, as a prepared one where the project allows them, and return the rows that it gives."""
+    with _cursor(connections[rows.alias()]) as cursor:
+        cursor.execute(text, parameters)
+        return cast(Sequence[Sequence[Any]], cursor.fetchall())
+
+
+def _cursor(connection: Any) -> Any:
+    connection.ensure_connection()
+    raw = connection.connection
+    # An option of DATABASES, which Django leaves out for the sake of poolers that cannot do it.
+    if getattr(raw, "prepare_threshold", None) is None:
+        return connection.cursor()
+    return connection._prepare_cursor(_prepared_cursor(connection.Database)(raw))  # noqa: SLF001 - Django has no other
+
+
+@cache
+def _prepared_cursor(driver: Any) -> Any:
+    class PreparedCursor(driver.Cursor):  # type: ignore[misc]
+        """Has the server parse and plan a statement once for each connection."""
+
+        def execute(self, query: Any, params: Any = None) -> Any:
+            return super().execute(query, params, prepare=True)
+
+        def _convert_query(self, query: Any, params: Any = None) -> Any:
+            self._query = super()._convert_query(query, params)  # for Django, which shows it where DEBUG is on
+            return self._query
+
+    return PreparedCursor
 
 
 @cache

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -19,17 +19,14 @@ from .. import logs
 from ..exceptions import StaleClaim, StepTimedOut, WorkerLost, describe, storable
 from ..machine.decide import decide
 from ..machine.definition import Retry, StepDefinition, WorkflowDefinition
-from ..machine.happenings import Due, Happening, Raised, Returned
+from ..machine.happenings import Happening, Raised, Returned
 from ..machine.state import Failure, RunState
 from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
-from . import call, code, commit, dispatch, heartbeat, inbox, notices, pace, rows, stopping, timeouts, vendors
+from . import call, code, commit, dispatch, heartbeat, moving, notices, pace, rows, stopping, timeouts, vendors
 from .turn import Claim, Turn
 
 logger = logging.getLogger(__name__)
-
-Decision = Callable[[WorkflowRun, datetime], rows.Move | None]
-TurnOf = Callable[[WorkflowRun], Turn]
 
 
 def execute(run_id: int, sequence: int, attempt: int, turn: Turn | None = None) -> None:
@@ -44,14 +41,12 @@ def execute(run_id: int, sequence: int, attempt: int, turn: Turn | None = None) 
 
 def wake(run_id: int, sequence: int, turn: Turn | None = None) -> None:
     """End a wait whose time has come, and run what follows. Too early, or too late, does nothing."""
-    move_suspended(
-        run_id, lambda run, now: due(run, now, sequence), lambda run: turn or Turn(queue=dispatch.queue_of(run))
-    )
+    _move(run_id, moving.wake_up(sequence), lambda run: turn or Turn(queue=dispatch.queue_of(run)))
 
 
 def deliver(run_id: int, turn: Turn | None = None) -> None:
     """Hand a run the next message of its inbox, and run what follows."""
-    move_suspended(run_id, inbox.deliver, lambda run: turn or Turn(queue=settings.QUEUE))
+    _move(run_id, moving.DELIVERY, lambda run: turn or Turn(queue=settings.QUEUE))
 
 
 TASKS: dict[str, Callable[..., None]] = {
@@ -80,46 +75,10 @@ def several(task: str, queue: str | None, arguments: Sequence[Sequence[Any]]) ->
             raise
 
 
-def move_suspended(run_id: int, decision: Decision, turn_of: TurnOf) -> None:
-    """Lock a run, commit the move that ``decision`` makes of it, and run what follows if this task's turn lasts."""
-    moved = _move(run_id, decision, turn_of)
+def _move(run_id: int, decisions: moving.Decisions, turn_of: moving.TurnOf) -> None:
+    moved = moving.move(run_id, decisions, turn_of)
     if moved:
         go_on(moved.claim, moved.turn)
-
-
-class _Moved(NamedTuple):
-    """What became of a move: the task's turn, and the claim of the step that follows if it is done here."""
-
-    turn: Turn
-    claim: Claim | None
-
-
-def _move(run_id: int, decision: Decision, turn_of: TurnOf) -> _Moved | None:
-    with rows.transaction_of_runs():
-        run = vendors.way().lock(run_id)
-        if run is None:
-            return None
-        watch = rows.stopwatch(run)
-        move = decision(run, watch.now())
-        if move is None:
-            return None
-        turn = turn_of(run)
-        stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn)
-    return _Moved(turn, Claim(run, watch) if stays else None)
-
-
-def due(run: WorkflowRun, now: datetime, sequence: int | None = None) -> rows.Move | None:
-    """Return the move of a wait whose time has come, None where it has not."""
-    wait = run.waits_for
-    if wait is None or wait.due_at is None or sequence not in (None, run.sequence):
-        return None
-    if run.lease_until is not None and run.lease_until > now:
-        return None  # the form that it waits for has come and is being done
-    if wait.due_at > now:
-        dispatch.timer(run, wait.due_at - now)
-        return None
-    definition = rows.definition_of(run)
-    return rows.Move(decide(definition, rows.snapshot(run, definition), Due(), now))
 
 
 def take(run_id: int, sequence: int, attempt: int) -> Claim | None:
@@ -146,7 +105,7 @@ def _next_of(turn: Turn) -> Claim | None:
     if not turn.lasts():
         dispatch.delivery(next_one)
         return None
-    moved = _move(next_one, inbox.deliver, lambda run: turn)
+    moved = moving.move(next_one, moving.DELIVERY, lambda run: turn)
     return moved.claim if moved else None
 
 

@@ -1,0 +1,109 @@
+"""The move of a run that waits: its answer has come, or its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+from ..exceptions import StaleClaim
+from ..machine.decide import decide
+from ..machine.happenings import Due
+from ..models import Signal, WorkflowRun
+from . import commit, dispatch, inbox, rows, vendors
+from .turn import Claim, Turn
+
+TurnOf = Callable[[WorkflowRun], Turn]
+
+
+class Decisions(NamedTuple):
+    """How to decide on the move of a run that waits.
+
+    Attributes:
+        at_a_glance: from the run and the first message of its inbox as they were read, without a lock. It
+            has no effects of its own, and returns None where the lock has to be had.
+        locked: from the run as it is, while nobody else can move it.
+    """
+
+    at_a_glance: Callable[[WorkflowRun, Signal | None, datetime], rows.Move | None]
+    locked: Callable[[WorkflowRun, datetime], rows.Move | None]
+
+
+DELIVERY = Decisions(at_a_glance=inbox.first_fits, locked=inbox.deliver)
+
+
+def wake_up(sequence: int) -> Decisions:
+    """Return how the end of the wait of this number is decided on, when its time has come."""
+    return Decisions(
+        at_a_glance=lambda run, message, now: due(run, now, sequence) if _is_due(run, now) else None,
+        locked=lambda run, now: due(run, now, sequence),
+    )
+
+
+class Moved(NamedTuple):
+    """What became of a move: the task's turn, and the claim of the step that follows if it is done here."""
+
+    turn: Turn
+    claim: Claim | None
+
+
+def move(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | None:
+    """Commit the move that is decided on for a run, if there is one, and return what became of it."""
+    return _move_at_a_glance(run_id, decisions, turn_of) or _move_locked(run_id, decisions, turn_of)
+
+
+def _move_at_a_glance(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | None:
+    """Read the run, and move it if it is still as it was read: two round trips, and no lock between them.
+
+    Most moves have no rival. Where one has, or there is anything else to do than to move, the lock decides.
+    """
+    seen = vendors.way().glance(run_id)
+    if seen is None:
+        return None
+    run, message = seen
+    watch = rows.stopwatch(run)
+    move = decisions.at_a_glance(run, message, watch.now())
+    if move is None:
+        return None
+    turn = turn_of(run)
+    try:
+        with rows.transaction_of_runs():
+            stays = commit.commit(
+                run, move.transition, watch.now(), message=move.message, turn=turn, ends=True, unlocked=True
+            )
+    except StaleClaim:
+        return None
+    return Moved(turn, Claim(run, watch) if stays else None)
+
+
+def _move_locked(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | None:
+    with rows.transaction_of_runs():
+        run = vendors.way().lock(run_id)
+        if run is None:
+            return None
+        watch = rows.stopwatch(run)
+        move = decisions.locked(run, watch.now())
+        if move is None:
+            return None
+        turn = turn_of(run)
+        stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn)
+    return Moved(turn, Claim(run, watch) if stays else None)
+
+
+def _is_due(run: WorkflowRun, now: datetime) -> bool:
+    wait = run.waits_for
+    return wait is not None and wait.due_at is not None and wait.due_at <= now
+
+
+def due(run: WorkflowRun, now: datetime, sequence: int | None = None) -> rows.Move | None:
+    """Return the move of a wait whose time has come, None where it has not."""
+    wait = run.waits_for
+    if wait is None or wait.due_at is None or sequence not in (None, run.sequence):
+        return None
+    if run.lease_until is not None and run.lease_until > now:
+        return None  # the form that it waits for has come and is being done
+    if wait.due_at > now:
+        dispatch.timer(run, wait.due_at - now)
+        return None
+    definition = rows.definition_of(run)
+    return rows.Move(decide(definition, rows.snapshot(run, definition), Due(), now))
