@@ -101,6 +101,8 @@ def _one_statement(transitions: Sequence[Transition]) -> AbstractContextManager[
 def _suspend(begun_runs: Iterable[tuple[WorkflowRun, Transition]], now: datetime) -> None:
     rows_of_waits = [columns.of_wait(run, begun.suspension, now, led_from=now, visit={}) for run, begun in begun_runs]
     waits = [wait for wait in rows_of_waits if wait is not None]
+    if not waits:
+        return
     Suspension.objects.using(rows.alias()).bulk_create(waits, batch_size=BATCH)
     for wait in waits:
         announcing.look_back(wait.run, wait)
