@@ -10,6 +10,8 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 ARGS ?=
+# How many processes share the quick tests; those that start processes or browsers of their own run alone.
+JOBS ?= 2
 
 .PHONY: help venv test matrix lint format demo docs links bench chaos races wheel clean
 
@@ -30,7 +32,8 @@ test: $(STAMP) ## Run the tests and measure coverage; ARGS="-k name" runs some, 
 ifeq ($(ARGS),)
 	@mkdir -p .cache/coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -q -n $(JOBS) --ignore tests/acceptance --ignore tests/browser
+	$(BIN)/coverage run -m pytest tests/acceptance tests/browser
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 else

@@ -332,3 +332,24 @@ def test_what_is_left_in_the_inbox_of_a_run_that_ended_is_missed_though_its_mess
     workflows._traveller.shift(timedelta(seconds=11))
     workflows.drain()
     assert states() == ["missed", "delivered"]
+
+
+def test_a_payload_that_makes_the_context_too_large_is_refused_to_its_sender(workflows, settings):
+    settings.DJANGO_AI = {"MAX_CONTEXT_BYTES": 200}
+    run = engine.start(declare_inquiry())
+    workflows.drain()
+    with pytest.raises(SignalRejected, match="MAX_CONTEXT_BYTES"):
+        engine.signal("answer", {"text": "x" * 200}, run=run)
+    assert engine.signal("answer", {"text": "short"}, run=run) == 1
+
+
+def test_one_that_became_too_large_on_its_way_is_rejected_and_keeps_no_other_waiting(workflows, settings):
+    run = engine.start(declare_inquiry())
+    workflows.drain()
+    engine.signal("answer", {"text": "x" * 200}, run=run)
+    engine.signal("answer", {"text": "short"}, run=run)
+    settings.DJANGO_AI = {"MAX_CONTEXT_BYTES": 200}
+    workflows.drain()
+    assert (reloaded(run).status, reloaded(run).data["answers"]) == ("completed", ["short"])
+    assert list(run.signals.order_by("id").values_list("state", flat=True)) == ["rejected", "delivered"]
+    assert "MAX_CONTEXT_BYTES" in run.signals.first().error

@@ -4,7 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import AnonymousUser, Group, User
 from django.db import IntegrityError, connection, transaction
 
 from django_ai.automation import clock
@@ -252,3 +252,10 @@ def test_many_runs_that_begin_with_a_wait_are_suspended(sent):
     assert {run.status for run in WorkflowRun.objects.select_related("suspension")} == {"suspended"}
     assert {run.waits_for.name for run in runs} == {"answer"}
     assert sent == []
+
+
+def test_whoever_is_not_stored_owns_no_run_for_it_would_be_everybodys(sent):
+    declare_inquiry()
+    with pytest.raises(InvalidOption, match="log in"):
+        engine.using(owner=AnonymousUser())
+    assert engine.using(owner=None).start("inquiry").owner_id is None

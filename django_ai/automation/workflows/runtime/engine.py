@@ -15,7 +15,7 @@ from ..machine.decide import decide
 from ..machine.happenings import Cancelled, Happening, Retried
 from ..machine.statuses import WorkflowStatus
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
-from . import by_hand, commit, inbox, rows
+from . import by_hand, columns, commit, inbox, rows
 from .starting import Starter
 
 RunReference = WorkflowRun | int
@@ -211,7 +211,9 @@ def _misfit(run: WorkflowRun, payload: Mapping[str, Any]) -> str | None:
     if definition is None:
         return None  # not imported in this process; the worker that delivers it checks
     try:
-        contexts.merge(rows.context_of(run, definition), payload)
+        merged = contexts.merge(rows.context_of(run, definition), payload)
+        if payload:
+            columns.data_of(merged)  # which says whether it is too large
     except ContextInvalid as error:
         return str(error)
     return None

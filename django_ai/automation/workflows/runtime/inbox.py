@@ -117,8 +117,7 @@ def _answer(run: WorkflowRun, message: Signal, now: datetime) -> Transition | No
     try:
         return _answered(definition, run, message, now)
     except ContextInvalid as error:
-        logger.warning("%s rejects %s: %s", run, message, error, extra=logs.about(run))
-        _mark(message, SignalState.REJECTED, str(error))
+        reject(message, error)
         return None
 
 
@@ -135,6 +134,12 @@ def _cancel(run: WorkflowRun, message: Signal, now: datetime) -> Transition:
     definition = rows.definition_of(run)
     reason = message.payload.get("reason", "")
     return decide(definition, rows.snapshot(run, definition), Cancelled(reason), now)
+
+
+def reject(message: Signal, error: ContextInvalid) -> None:
+    """Let a run go on waiting as if it had not got a message, which does not fit its context."""
+    logger.warning("%s is rejected: %s", message, error, extra=logs.fields(run_id=message.run_id))
+    _mark(message, SignalState.REJECTED, str(error))
 
 
 def _mark(message: Signal, state: SignalState, error: str = "") -> None:

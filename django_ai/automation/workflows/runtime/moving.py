@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
-from ..exceptions import StaleClaim
+from ..exceptions import ContextInvalid, StaleClaim
 from ..machine.decide import decide
 from ..machine.happenings import Due
 from ..models import Signal, WorkflowRun
@@ -71,22 +71,29 @@ def _move_at_a_glance(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Mov
             stays = commit.commit(
                 run, move.transition, watch.now(), message=move.message, turn=turn, ends=True, unlocked=True
             )
-    except StaleClaim:
+    except (StaleClaim, ContextInvalid):
         return None
     return Moved(turn, Claim(run, watch) if stays else None)
 
 
 def _move_locked(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | None:
-    with rows.transaction_of_runs():
-        run = vendors.way().lock(run_id)
-        if run is None:
-            return None
-        watch = rows.stopwatch(run)
-        move = decisions.locked(run, watch.now())
-        if move is None:
-            return None
-        turn = turn_of(run)
-        stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn)
+    move: rows.Move | None = None
+    try:
+        with rows.transaction_of_runs():
+            run = vendors.way().lock(run_id)
+            if run is None:
+                return None
+            watch = rows.stopwatch(run)
+            move = decisions.locked(run, watch.now())
+            if move is None:
+                return None
+            turn = turn_of(run)
+            stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn)
+    except ContextInvalid as error:
+        if move is None or move.message is None:
+            raise
+        inbox.reject(move.message, error)  # or it would keep all later ones from being delivered
+        return None
     return Moved(turn, Claim(run, watch) if stays else None)
 
 

@@ -40,6 +40,11 @@ class Starter:
         for tag in unique:
             _check_text("A tag", tag, LONGEST_TAG)
         owner_id = getattr(owner, "pk", owner)
+        if owner is not None and owner_id is None:
+            raise InvalidOption(
+                f"owner={owner!r} is not stored, as an anonymous user is not, and a run without an owner is open to"
+                " everybody unless its workflow says otherwise. Have people log in, or leave the owner out."
+            )
         return cls(owner_id=owner_id, idempotency_key=idempotency_key, tags=unique, version=version)
 
     def start(self, workflow: str | type, /, **context: Any) -> WorkflowRun:

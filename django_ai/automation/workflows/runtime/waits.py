@@ -28,11 +28,11 @@ OVERLAP = timedelta(seconds=1)
 
 def answer_waits(events: Sequence[Event]) -> None:
     """Hand the events that occur to the runs that wait for them, in the caller's transaction."""
-    keys = {event.correlation for event in events}
+    keys, numbers = {event.correlation for event in events}, [event.pk for event in events]
     any_key_or_theirs = Q(correlation__isnull=True) | Q(correlation__in=keys)
-    _answer(_waiting().filter(any_key_or_theirs, name__in={event.name for event in events}), events)
-    numbers = [event.pk for event in events]
-    _again_after_a_long_transaction(lambda: _bring_together(_waiting(), pk__in=numbers))
+    waiting = _waiting().filter(any_key_or_theirs, name__in={event.name for event in events})
+    _answer(waiting, events)
+    _again_after_a_long_transaction(lambda: _bring_together(waiting.all(), pk__in=numbers))
 
 
 def look_back(run: WorkflowRun, wait: Suspension) -> None:
