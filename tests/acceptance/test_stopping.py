@@ -55,7 +55,7 @@ def test_a_task_that_stays_with_its_run_lets_go_when_its_worker_shall_stop(insta
             first.kill()
         with worker(installation, pool) as second:
             wait_until(lambda: laps() > before + 20, 30, "The other worker goes on")
-            second.stop(signal.SIGTERM)
+            second.kill()
     finally:
         tell(installation, f"engine.cancel({run_id})")
 
