@@ -1,7 +1,7 @@
 """The code of every page runs as it is printed, in its order, and every command that is shown is there."""
 
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from unittest import SkipTest
 
 import pytest
@@ -11,6 +11,7 @@ pytest.importorskip("sybil")
 from django.test.utils import isolate_apps
 
 from django_ai.automation.events.subscriptions import subscriptions
+from tests.celery import app
 from tests.docs import DOCS, ROOT, commands, pages
 from tests.docs.languages import EVALUATORS
 
@@ -22,10 +23,19 @@ def test_the_blocks_of_the_page_work(page, request, settings, workflows, monkeyp
     monkeypatch.setattr(subscriptions, "_by_key", dict(subscriptions._by_key))
     document = pages.parse(page)
     document.namespace.update(__name__=f"tests.app.{page.stem}", request=request)
-    with isolate_apps("tests.app"):
+    with isolate_apps("tests.app"), the_celery_app_of_the_suite():
         for example in document.examples():
             with suppress(SkipTest):  # the page says why it cannot run here
                 example.evaluate()
+
+
+@contextmanager
+def the_celery_app_of_the_suite():
+    """Make it the current one again, for a page may show how a project makes its own."""
+    try:
+        yield
+    finally:
+        app.set_current()
 
 
 @pytest.mark.parametrize("page", pages.PAGES, ids=pages.name_of)

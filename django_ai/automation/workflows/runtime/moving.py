@@ -77,24 +77,24 @@ def _move_at_a_glance(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Mov
 
 
 def _move_locked(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | None:
-    move: rows.Move | None = None
-    try:
-        with rows.transaction_of_runs():
-            run = vendors.way().lock(run_id)
-            if run is None:
-                return None
-            watch = rows.stopwatch(run)
-            move = decisions.locked(run, watch.now())
-            if move is None:
-                return None
-            turn = turn_of(run)
-            stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn)
-    except ContextInvalid as error:
-        if move is None or move.message is None:
-            raise
-        inbox.reject(move.message, error)  # or it would keep all later ones from being delivered
-        return None
-    return Moved(turn, Claim(run, watch) if stays else None)
+    while True:
+        move: rows.Move | None = None
+        try:
+            with rows.transaction_of_runs():
+                run = vendors.way().lock(run_id)
+                if run is None:
+                    return None
+                watch = rows.stopwatch(run)
+                move = decisions.locked(run, watch.now())
+                if move is None:
+                    return None
+                turn = turn_of(run)
+                stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn)
+            return Moved(turn, Claim(run, watch) if stays else None)
+        except ContextInvalid as error:
+            if move is None or move.message is None:
+                raise
+            inbox.reject(move.message, error)  # and look for the next one, which it would keep from coming
 
 
 def _is_due(run: WorkflowRun, now: datetime) -> bool:
