@@ -17,7 +17,7 @@ from django_ai.automation import broker, clock
 from django_ai.automation.events import announcing
 from django_ai.automation.events import scheduler as events
 from django_ai.automation.workflows.models import WorkflowRun
-from django_ai.automation.workflows.runtime import dispatch, scheduler, worker
+from django_ai.automation.workflows.runtime import dispatch, heartbeat, scheduler, worker
 
 Given = TypeVar("Given")
 
@@ -187,4 +187,6 @@ def world(dies: Callable[[int], bool]) -> Iterator[World]:
         stack.enter_context(clock.use_process_clock())
         made = World(traveller, dies)
         stack.enter_context(mock.patch.object(broker, "publisher", made.publish))
+        # A heart is a thread, which would outlive the process that died, and renew its lease.
+        stack.enter_context(mock.patch.object(heartbeat.Heart, "keep"))
         yield made
