@@ -28,14 +28,14 @@ $(STAMP): pyproject.toml
 	-$(BIN)/python -m pip install --quiet --no-deps '$(STATEZERO)'
 	@touch $@
 
-test: $(STAMP) ## Run the tests and measure coverage; ARGS="-k name" runs some, unmeasured
+test: $(STAMP) ## Run the tests and measure the quick ones' coverage; ARGS="-k name" runs some, unmeasured
 ifeq ($(ARGS),)
 	@mkdir -p .cache/coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q -n $(JOBS) --ignore tests/acceptance --ignore tests/browser
-	$(BIN)/coverage run -m pytest tests/acceptance tests/browser
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+	$(BIN)/python -m pytest tests/acceptance tests/browser
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
