@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from pydantic import BaseModel
 from rest_framework import serializers
 
+from django_ai.automation import clock
 from django_ai.automation.testing import workflow_testing
 from django_ai.automation.workflows.core import (
     Retry,
@@ -326,3 +327,18 @@ def test_a_statement_that_is_broken_off_leaves_a_connection_that_works(sent):
     assert not WorkflowRun.objects.exists()
     with transaction.atomic():
         assert not connection.connection.autocommit
+
+
+def test_a_delivery_reads_nothing_of_what_is_pending_for_others():
+    # Nor while PostgreSQL knows nothing of them yet, as in the first minute of a burst.
+    Signal.objects.bulk_create(Signal(run_id=run, kind="signal", created_at=NOON) for run in range(10**6, 10**6 + 3000))
+    name, _ = clock.sql()
+    for text in (postgresql._glance(name), postgresql._pending()):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"EXPLAIN {text}",
+                {"id": 10**6, "run_id": 10**6, "status": "suspended", "state": "pending", "pending": "pending"},
+            )
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+        assert "workflow_signal_inbox" in plan
+        assert "workflow_signal_state" not in plan
