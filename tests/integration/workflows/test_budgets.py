@@ -117,6 +117,11 @@ def signal_that_wakes():
     return lambda: worker.deliver(run.pk)
 
 
+def signal_sent():
+    run = executed(started("wait"))
+    return lambda: engine.signal("answer", run=run)
+
+
 def timer():
     run = executed(started("sleep"))
     Suspension.objects.update(due_at=run.created_at)
@@ -134,6 +139,7 @@ BUDGETS = {
     # A claim, and for each step its move together with its row of history.
     first_step: ((2, 2), (4, 2)),
     eleven_steps: ((12, 12), (24, 12)),
+    signal_sent: ((2, 1), (2, 1)),
     # A glance at the run, its wait and its first message; the move; the step that follows.
     signal_that_wakes: ((3, 2), (8, 2)),
     timer: ((3, 2), (8, 2)),

@@ -156,6 +156,14 @@ def test_tasks_of_one_step_get_messages_of_their_own(messages, settings):
     assert messages == [(dispatch.DELIVER, (1,)), (dispatch.DELIVER, (2,)), (dispatch.DELIVER, (3,))]
 
 
+@pytest.mark.parametrize(
+    ("runs", "sizes"), [(9, [9]), (30, [10] * 3), (500, [25] * 20), (1010, [50] * 20 + [10]), (1001, [50] * 20 + [1])]
+)
+def test_the_messages_of_a_burst_grow_when_there_are_enough_of_them_for_many_workers(messages, runs, sizes):
+    dispatch.deliveries(range(runs))
+    assert [len(args[2]) if task == dispatch.SEVERAL else 1 for task, args in messages] == sizes
+
+
 def test_a_step_that_is_not_known_to_be_quick_leaves_the_others_to_other_workers(messages):
     calls = []
     runs = start_counted(calls, 6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 from celery import current_app
@@ -25,9 +26,9 @@ PULSE = "django_ai.workflows.pulse"
 # One message with the arguments of several of the above.
 SEVERAL = "django_ai.workflows.several"
 
-# How many go together at most. A message costs a worker more than a quick step; but who gets the
-# message does them one after the other.
-TOGETHER = 10
+# How many go together. A message costs its sender and a worker more than a quick step does, but who gets it
+# does them one after the other: a burst is shared among this many messages before they grow, up to the most.
+MESSAGES, TOGETHER, MOST_TOGETHER = 20, 10, 50
 
 Arguments = tuple[Any, ...]
 
@@ -106,13 +107,18 @@ def queue_at(workflow: str, version: str, step: str) -> str | None:
 
 
 def _send(task: str, messages: Iterable[tuple[str | None, Arguments]]) -> None:
-    together = max(min(TOGETHER, settings.STEPS_PER_TASK), 1)
     by_queue: dict[str | None, list[Arguments]] = defaultdict(list)
     for queue, arguments in messages:
         by_queue[queue].append(arguments)
     for queue, each in by_queue.items():
+        together = _together(len(each))
         for start in range(0, len(each), together):
             _send_chunk(task, each[start : start + together], queue)
+
+
+def _together(count: int) -> int:
+    shared = min(max(TOGETHER, ceil(count / MESSAGES)), MOST_TOGETHER)
+    return max(min(shared, settings.STEPS_PER_TASK), 1)
 
 
 def _send_chunk(task: str, chunk: list[Arguments], queue: str | None) -> None:

@@ -15,7 +15,7 @@ from ..machine.decide import decide
 from ..machine.happenings import Cancelled, Happening, Retried
 from ..machine.statuses import WorkflowStatus
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
-from . import by_hand, columns, commit, inbox, rows
+from . import by_hand, columns, commit, inbox, rows, vendors
 from .starting import Starter
 
 RunReference = WorkflowRun | int
@@ -116,7 +116,7 @@ class Engine:
                     Signal(run_id=target.pk, kind=SignalKind.SIGNAL, name=name, payload=data, sequence=sequence)
                 )
         with rows.transaction_of_runs():
-            inbox.post_many(accepted)
+            inbox.post_many(accepted, ends=True)
         if rejections:
             faults = "; ".join(f"run #{run_id}: {reason}" for run_id, reason in rejections)
             raise SignalRejected(
@@ -203,7 +203,10 @@ def _id(run: RunReference) -> int:
 
 
 def _load(run: RunReference) -> WorkflowRun:
-    return WorkflowRun.objects.using(rows.alias()).get(pk=_id(run))
+    loaded = vendors.way().read(_id(run))
+    if loaded is None:
+        raise rows.missing(_id(run))
+    return loaded
 
 
 def _misfit(run: WorkflowRun, payload: Mapping[str, Any]) -> str | None:

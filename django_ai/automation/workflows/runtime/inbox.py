@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,9 @@ from .rows import Move
 
 logger = logging.getLogger(__name__)
 
+# Rows of one INSERT.
+BATCH = 1000
+
 
 def letter(
     run_id: int, kind: SignalKind, now: datetime, *, name: str = "", payload: Mapping[str, Any] | None = None
@@ -30,8 +34,8 @@ def letter(
     return Signal(run_id=run_id, kind=kind, name=name, payload=dict(payload or {}), created_at=now, dispatched_at=now)
 
 
-def post_many(messages: Iterable[Signal]) -> None:
-    """Put messages into the inboxes of their runs, in the caller's transaction."""
+def post_many(messages: Iterable[Signal], *, ends: bool = False) -> None:
+    """Put messages into the inboxes of their runs, in the caller's transaction, which ``ends`` with this."""
     database = rows.alias()
     messages = list(messages)
     if not messages:
@@ -39,7 +43,8 @@ def post_many(messages: Iterable[Signal]) -> None:
     now = clock.recent(database)
     for message in messages:
         message.created_at = message.dispatched_at = now
-    Signal.objects.using(database).bulk_create(messages, batch_size=1000)
+    with vendors.way().statement_alone(database) if ends and len(messages) <= BATCH else nullcontext():
+        vendors.way().insert(messages, BATCH)
     dispatch.deliveries(message.run_id for message in messages)
 
 

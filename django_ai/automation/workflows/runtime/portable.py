@@ -29,6 +29,11 @@ def claim(run_id: int, sequence: int, attempt: int) -> WorkflowRun | None:
     return run if (run.sequence, run.attempt) == (sequence, attempt + 1) else None
 
 
+def read(run_id: int) -> WorkflowRun | None:
+    """Return a run as it is now, without a lock."""
+    return WorkflowRun.objects.using(rows.alias()).filter(pk=run_id).first()
+
+
 def lock(run_id: int) -> WorkflowRun | None:
     """Lock a run until the transaction ends and return it as it is then, with the database's time ``db_now``."""
     locked = rows.lock(run_id)
@@ -48,9 +53,9 @@ def pending(run_id: int) -> list[Signal]:
     return list(messages.order_by("id"))
 
 
-def insert(runs: Sequence[WorkflowRun], batch_size: int) -> None:
-    """Insert new runs, which have their ids then."""
-    WorkflowRun.objects.using(rows.alias()).bulk_create(runs, batch_size=batch_size)
+def insert(new: Sequence[Model], batch_size: int) -> None:
+    """Insert new rows of one model, which have their ids then."""
+    _all(type(new[0]), rows.alias()).bulk_create(new, batch_size=batch_size)
 
 
 def statement_alone(database: str) -> AbstractContextManager[None]:
@@ -66,8 +71,11 @@ def write(writes: Writes, *, ends: bool) -> bool:
     if writes.ends_wait:
         Suspension.objects.using(writes.database).filter(pk=writes.run.pk).delete()
     for model, group in groupby(writes.rows, key=type):
-        new: QuerySet[Model] = QuerySet(model, using=writes.database)
-        new.bulk_create(list(group))
+        _all(model, writes.database).bulk_create(list(group))
     if writes.message:
         Signal.objects.using(writes.database).filter(pk=writes.message.pk).update(**writes.marks)
     return True
+
+
+def _all(model: type[Model], database: str) -> QuerySet[Model]:
+    return QuerySet(model, using=database)

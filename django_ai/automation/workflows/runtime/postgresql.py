@@ -35,6 +35,17 @@ def _claim(now: str, *, first: bool) -> str:
     )
 
 
+def read(run_id: int) -> WorkflowRun | None:
+    """Return a run as it is now, without a lock."""
+    found = sql.execute(_read(), {"id": run_id})
+    return sql.instance(WorkflowRun, found[0]) if found else None
+
+
+@cache
+def _read() -> str:
+    return f"SELECT {sql.columns(WorkflowRun)} FROM {sql.table(WorkflowRun)} WHERE id = %(id)s"
+
+
 def lock(run_id: int) -> WorkflowRun | None:
     """Lock a run until the transaction ends and return it as it is then, with the database's time ``db_now``."""
     now, parameters = clock.sql(rows.alias())
@@ -115,22 +126,22 @@ def _run(text: str, parameters: Mapping[str, Any]) -> WorkflowRun | None:
     return cast(WorkflowRun, run)
 
 
-def insert(runs: Sequence[WorkflowRun], batch_size: int) -> None:
-    """Insert new runs, which have their ids then."""
-    if len(runs) > 1:
-        portable.insert(runs, batch_size)
+def insert(new: Sequence[Model], batch_size: int) -> None:
+    """Insert new rows of one model, which have their ids then."""
+    if len(new) > 1:
+        portable.insert(new, batch_size)
         return
-    (run,) = runs
-    ((run.pk,),) = sql.execute(_new_run(), sql.values_of(run))
-    run._state.adding, run._state.db = False, rows.alias()
+    (row,) = new
+    ((row.pk,),) = sql.execute(_new_row(type(row)), sql.values_of(row))
+    row._state.adding, row._state.db = False, rows.alias()
 
 
 @cache
-def _new_run() -> str:
-    fields = sql.inserted(WorkflowRun)
+def _new_row(model: type[Model]) -> str:
+    fields = sql.inserted(model)
     names = ", ".join(sql.quoted(field.column) for field in fields)
     values = ", ".join(sql.parameter(field) for field in fields)
-    return f"INSERT INTO {sql.table(WorkflowRun)} ({names}) VALUES ({values}) RETURNING id"
+    return f"INSERT INTO {sql.table(model)} ({names}) VALUES ({values}) RETURNING id"
 
 
 def write(writes: Writes, *, ends: bool) -> bool:

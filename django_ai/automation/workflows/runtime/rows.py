@@ -84,8 +84,13 @@ def lock_existing(run_id: int) -> tuple[WorkflowRun, clock.Stopwatch]:
     """Lock a run that must exist. Raises WorkflowRun.DoesNotExist."""
     locked = lock(run_id)
     if locked is None:
-        raise WorkflowRun.DoesNotExist(f"There is no workflow run #{run_id}.")
+        raise missing(run_id)
     return locked
+
+
+def missing(run_id: int) -> WorkflowRun.DoesNotExist:
+    """Return the error that says there is no such run."""
+    return WorkflowRun.DoesNotExist(f"There is no workflow run #{run_id}.")
 
 
 def lock_options(*, skip_locked: bool = False) -> dict[str, Any]:
