@@ -32,7 +32,7 @@ test: $(STAMP) ## Run the tests and measure the quick ones' coverage; ARGS="-k n
 ifeq ($(ARGS),)
 	@mkdir -p .cache/coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -n $(JOBS) --ignore tests/acceptance --ignore tests/browser
+	$(BIN)/coverage run -m pytest -q -n $(JOBS) --dist loadgroup --ignore tests/acceptance --ignore tests/browser
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(BIN)/python -m pytest tests/acceptance tests/browser

@@ -17,6 +17,9 @@ from tests.docs import DOCS, ROOT
 inventories = pytest.importorskip("sphinx.util.inventory")
 pytest.importorskip("furo")
 
+# To build the site takes long: one process does it, for all of these.
+pytestmark = pytest.mark.xdist_group("site")
+
 # What users import. Of modules with __all__ those names, else what is defined there.
 PUBLIC = (
     "django_ai.automation.workflows.core",
