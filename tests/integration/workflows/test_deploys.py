@@ -219,7 +219,7 @@ def test_a_run_whose_step_is_gone_says_how_it_can_go_on(workflows):
     declare_old(lambda self: goto(self.old_next))
     run = engine.start("renamed")
     WorkflowRun.objects.update(current_step="forgotten", version="0")
-    workflows.advance(timedelta(minutes=1))
+    workflows.advance(timedelta(minutes=10))
     parked = reloaded(run)
     assert parked.status == "failed"
     for part in (f"#{run.pk}", "'0'", "'1'", "aliases=['forgotten']", "engine.retry(run)", "register version '0'"):

@@ -290,9 +290,9 @@ def test_a_run_whose_workflow_is_gone_is_parked_and_goes_on_when_it_is_back(work
     run = engine.start(declare_body(lambda context: complete()))
     definition = registry.find("one_step")
     registry.remove(definition)
-    workflows.advance(timedelta(minutes=1))
+    workflows.advance(timedelta(minutes=10))
     parked = reloaded(run)
-    assert (parked.status, attempts_of(parked)) == ("failed", 3)
+    assert (parked.status, attempts_of(parked)) == ("failed", 12)
     assert "'one_step'" in parked.error
     registry.register(definition)
     engine.retry(run)
@@ -304,9 +304,9 @@ def test_a_run_whose_workflow_is_gone_is_parked_and_goes_on_when_it_is_back(work
 def test_a_run_whose_step_is_gone_is_parked_and_goes_on_when_it_is_back(workflows):
     run = engine.start(declare_body(lambda context: complete()))
     WorkflowRun.objects.update(current_step="begun")
-    workflows.advance(timedelta(minutes=1))
+    workflows.advance(timedelta(minutes=10))
     parked = reloaded(run)
-    assert (parked.status, attempts_of(parked)) == ("failed", 3)
+    assert (parked.status, attempts_of(parked)) == ("failed", 12)
     assert "'begun'" in parked.error
     assert "'begin'" in parked.error
     WorkflowRun.objects.update(current_step="begin")
@@ -315,14 +315,34 @@ def test_a_run_whose_step_is_gone_is_parked_and_goes_on_when_it_is_back(workflow
     assert reloaded(run).status == "completed"
 
 
-def test_a_worker_that_has_the_new_code_takes_over_from_one_that_lacks_it(workflows):
+def test_workers_that_lack_the_code_leave_all_attempts_to_those_that_have_it(workflows):
+    run = engine.start(declare_body(lambda context: 1 / 0))
+    definition = registry.find("one_step")
+    registry.remove(definition)
+    workflows.advance(timedelta(minutes=1))
+    deploying = reloaded(run)
+    assert (deploying.status, deploying.attempt) == ("suspended", 6)
+    registry.register(definition)
+    workflows.advance(timedelta(minutes=10))
+    assert (reloaded(run).status, attempts_of(run)) == ("failed", 6 + 3)
+    assert reloaded(run).error == "ZeroDivisionError: division by zero"
+
+
+def test_workers_that_die_are_counted_apart_from_those_that_lack_the_code(workflows):
     run = engine.start(declare_body(lambda context: complete()))
     definition = registry.find("one_step")
     registry.remove(definition)
-    worker.execute(run.pk, run.sequence, run.attempt)
+    workflows.drain()
     registry.register(definition)
-    workflows.advance(timedelta(minutes=1))
-    assert reloaded(run).status == "completed"
+    for attempt in (1, 2, 3):
+        WorkflowRun.objects.filter(pk=run.pk).update(status="running", lease_until=None)
+        assert worker.take(run.pk, 1, attempt)  # and dies
+    Suspension.objects.all().delete()
+    WorkflowRun.objects.filter(pk=run.pk).update(lease_until=None)
+    worker.execute(run.pk, 1, 4)
+    parked = reloaded(run)
+    assert (parked.status, attempts_of(parked)) == ("failed", 4)
+    assert "its worker disappeared in 3 of 3 attempts" in parked.error
 
 
 def test_a_run_whose_context_no_longer_fits_is_parked(workflows):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
 
-from ..exceptions import ContextInvalid, IllegalMove, InvalidCommand, WaitTimedOut, describe
+from ..exceptions import ContextInvalid, IllegalMove, InvalidCommand, NotDeployed, WaitTimedOut, describe
 from .commands import CLOCKS, WaitKind
 from .context import merge
 from .definition import Retry, WorkflowDefinition
@@ -18,6 +18,9 @@ from .happenings import Answered, Cancelled, Due, Happening, Raised, Retried, Re
 from .obey import obey
 from .state import Failure, RunState, StepRecord, Suspension, Transition
 from .statuses import CANCELLED, COMPLETED, FAILED, MOVES, RUNNING, SUSPENDED
+
+# A deployment may take minutes, in which a run meets workers whose code does not have its step yet.
+WHILE_NOT_DEPLOYED = Retry(max_attempts=12, max_delay=timedelta(minutes=1))
 
 
 def begin(
@@ -66,16 +69,18 @@ def _returned(definition: WorkflowDefinition, state: RunState, happening: Return
 
 
 def _raised(definition: WorkflowDefinition | None, state: RunState, happening: Raised, now: datetime) -> Transition:
-    policy = _policy(definition, state.step)
+    counts = not isinstance(happening.error, NotDeployed)
+    policy = _policy(definition, state.step) if counts else WHILE_NOT_DEPLOYED
+    attempt = state.attempt - state.excused if counts else state.excused + 1
     error = describe(happening.error)
-    if state.attempt > policy.max_attempts:
+    if attempt > policy.max_attempts:
         # The workers of all attempts are gone; the claim that found this out ran nothing.
-        return failed(replace(state, attempt=policy.max_attempts), error, state.failures)
-    failure = Failure(attempt=state.attempt, error=error, traceback=happening.traceback, at=now)
+        return failed(replace(state, attempt=policy.max_attempts + state.excused), error, state.failures)
+    failure = Failure(attempt=state.attempt, error=error, traceback=happening.traceback, at=now, counts=counts)
     failures = (*state.failures, failure)
-    if not policy.allows(happening.error, state.attempt):
+    if not policy.allows(happening.error, attempt):
         return failed(state, error, failures)
-    pause = policy.delay(state.attempt, happening.chance)
+    pause = policy.delay(attempt, happening.chance)
     backoff = Suspension(kind=WaitKind.RETRY, due_at=now + pause, resumes_body=True, created_at=now)
     return Transition(
         status=SUSPENDED if pause else RUNNING,

@@ -15,12 +15,13 @@ from .statuses import WorkflowStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A failed attempt of a step."""
+    """A failed attempt of a step; one that does not count had no code to run."""
 
     attempt: int
     error: str
     traceback: str
     at: datetime
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,11 @@ class RunState:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     suspension: Suspension | None = None
+
+    @property
+    def excused(self) -> int:
+        """How many of the attempts do not count."""
+        return sum(not failure.counts for failure in self.failures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,12 +144,13 @@ def snapshot(
 
 def failure_data(failure: state.Failure) -> dict[str, Any]:
     """Return a failed attempt as JSON-ready data."""
-    return {
+    data = {
         "attempt": failure.attempt,
         "error": failure.error,
         "traceback": failure.traceback,
         "at": failure.at.isoformat(),
     }
+    return data if failure.counts else {**data, "counts": False}
 
 
 def _failure(data: dict[str, Any]) -> state.Failure:
@@ -158,6 +159,7 @@ def _failure(data: dict[str, Any]) -> state.Failure:
         error=data["error"],
         traceback=data["traceback"],
         at=datetime.fromisoformat(data["at"]),
+        counts=data.get("counts", True),
     )
 
 

@@ -183,8 +183,9 @@ def _call(claim: Claim, definition: WorkflowDefinition, step: StepDefinition, co
 
 def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
     # An attempt whose worker died left no trace but its number: it counts all the same.
-    if run.attempt > policy.max_attempts:
-        lost = policy.max_attempts - len(run.failures)
+    counted = [failure for failure in run.failures if failure.get("counts", True)]
+    if run.attempt - (len(run.failures) - len(counted)) > policy.max_attempts:
+        lost = policy.max_attempts - len(counted)
         raise WorkerLost(
             f"Step {run.current_step!r} was given up:"
             f" its worker disappeared in {lost} of {policy.max_attempts} attempts."
