@@ -24,19 +24,25 @@ def check_actions(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 def check_open_forms(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of forms that anybody on the internet may post."""
+    """Warn of forms that anybody on the internet may post, and of runs that anybody may read."""
     if hasattr(settings, "STATEZERO_VIEW_ACCESS_CLASS"):
         return []
     return [
         CheckWarning(
-            f"Anybody may read the ownerless runs of workflow {definition.name!r} and post {step.action.name!r}.",
-            hint=f"Give {definition.cls.__name__} a {HOOK}, for example by the base class OwnerOrStaff, give the"
-            " action permissions=, or set STATEZERO_VIEW_ACCESS_CLASS.",
+            f"Anybody may {_open_to_all(step)} the ownerless runs of workflow {definition.name!r}.",
+            hint=f"Give {definition.cls.__name__} a {HOOK}, for example by the base class OwnerOrStaff, or set"
+            " STATEZERO_VIEW_ACCESS_CLASS.",
             id="django_ai.W041",
         )
         for definition, step in declared_actions()
-        if not hasattr(definition.cls, HOOK) and not step.action.permissions
+        if not hasattr(definition.cls, HOOK)
     ]
+
+
+def _open_to_all(step: StepDefinition) -> str:
+    name = step.action.name
+    # Permissions of the action guard its post alone.
+    return f"read (though not post {name!r} to)" if step.action.permissions else f"read, and post {name!r} to,"
 
 
 def _duplicates() -> Iterator[CheckMessage]:
