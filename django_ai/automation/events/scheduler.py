@@ -24,12 +24,12 @@ def occur_due() -> int:
     deadline = monotonic() + settings.SECONDS_PER_TASK
     guarded = guard.take_stock()
     total = _occur_suspects(guarded.suspects, deadline)
-    taken = settings.BATCH_SIZE
-    while taken >= settings.BATCH_SIZE and monotonic() <= deadline:
+    while True:  # once at least, however short the time is
         numbers = list(due_events().exclude(pk__in=guarded.numbers).values_list("pk", flat=True)[: settings.BATCH_SIZE])
         taken = _occur_guarded(numbers) if numbers else 0
         total += taken
-    return total
+        if taken < settings.BATCH_SIZE or monotonic() > deadline:
+            return total
 
 
 def occur(numbers: Sequence[int]) -> int:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from ..fields import ExactCharField
 from . import display
@@ -96,8 +97,9 @@ class WorkflowRun(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     dispatched_at = models.DateTimeField(null=True, blank=True)
     visit_started_at = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    # The engine gives both, by the database's clock.
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = WorkflowRunQuerySet.as_manager()
@@ -237,7 +239,7 @@ class Signal(models.Model):
 
     # Without a constraint an insert locks nothing: MariaDB would have each sender wait for a share of
     # the run's row, and a parent and a child that write to one another would deadlock.
-    # The index of the state begins with it.
+    # The index of the inbox begins with it.
     run = models.ForeignKey(
         WorkflowRun, on_delete=models.CASCADE, related_name="signals", db_constraint=False, db_index=False
     )
@@ -249,15 +251,17 @@ class Signal(models.Model):
     changes = models.JSONField(default=dict, blank=True, help_text="What it changed: {field: [before, after]}.")
     error = models.TextField(blank=True)
     created_at = models.DateTimeField()
-    dispatched_at = models.DateTimeField(null=True, blank=True)
+    dispatched_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a worker was last asked to deliver it; empty when that is settled."
+    )
 
     class Meta:
         ordering = ["id"]
         indexes = [
-            models.Index(fields=["state", "id"], name="workflow_signal_state"),
-            # With an index of the run alone PostgreSQL also reads the one above, all that is pending, as soon as
-            # what it knows of the table is from before a burst.
+            # The only one with the state: while what PostgreSQL knows of the table is from before a burst, it would
+            # take another for as good and read all that is pending.
             models.Index(fields=["run", "state"], name="workflow_signal_inbox"),
+            models.Index(fields=["dispatched_at"], name="workflow_signal_dispatched"),
         ]
 
     def __str__(self) -> str:

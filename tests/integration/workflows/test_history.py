@@ -151,7 +151,8 @@ def test_each_end_of_a_wait_is_told(workflows):
     assert [bool(past.visit) for past in run.past_waits.all()] == [False, True, True]
 
 
-def test_a_form_that_times_out_was_not_answered_though_a_post_had_failed(workflows):
+@pytest.mark.parametrize("died", [False, True], ids=["and was told so", "with its process"])
+def test_a_form_that_times_out_was_not_answered_though_a_post_had_failed(workflows, died):
     @workflow("signing")
     class Signing:
         class Context(BaseModel):
@@ -171,6 +172,8 @@ def test_a_form_that_times_out_was_not_answered_though_a_post_had_failed(workflo
     workflows.drain()
     with pytest.raises(FormFailed):
         forms.submit(run.pk, forms.Post(action="sign_here", arguments={"name": "Ada"}), lambda run: run)
+    if died:
+        type(run).objects.filter(pk=run.pk).update(attempt=1, lease_until=run.created_at)
     workflows.advance(timedelta(minutes=2))
     assert waits_of(run) == [("sign", "form", "sign", "timed out")]
     assert reloaded(run).suspension.visit == {}

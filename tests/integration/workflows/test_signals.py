@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from django_ai.automation import broker
 from django_ai.automation.workflows.core import complete, engine, sleep, step, wait, workflow
-from django_ai.automation.workflows.exceptions import IllegalMove, SignalRejected
+from django_ai.automation.workflows.exceptions import ContextInvalid, IllegalMove, SignalRejected
 from django_ai.automation.workflows.models import Signal, StepExecution, Suspension
-from django_ai.automation.workflows.runtime import scheduler, worker
+from django_ai.automation.workflows.runtime import inbox, scheduler, worker
 
 from .declared import declare_collector, declare_inquiry, reloaded
 
@@ -249,6 +249,25 @@ def test_a_payload_that_stopped_fitting_on_its_way_is_rejected_and_the_run_stays
     message.refresh_from_db()
     assert (message.state, reloaded(run).status) == ("rejected", "suspended")
     assert "number" in message.error
+
+
+def test_a_message_that_was_delivered_meanwhile_is_not_rejected(workflows):
+    run = engine.start(declare_inquiry())
+    workflows.drain()
+    engine.signal("answer", {"text": "yes"}, run=run)
+    seen_by_a_slow_worker = run.signals.get()
+    workflows.drain()
+    inbox.reject(seen_by_a_slow_worker, ContextInvalid("too large"))
+    assert (run.signals.get().state, run.signals.get().error) == ("delivered", "")
+
+
+def test_what_is_settled_waits_for_no_further_message(workflows):
+    run = engine.start(declare_inquiry())
+    workflows.drain()
+    engine.signal("answer", {"text": "yes"}, run=run)
+    assert run.signals.get().dispatched_at is not None
+    workflows.drain()
+    assert run.signals.get().dispatched_at is None
 
 
 @pytest.mark.parametrize("payload", [["a"], "text", {"value": object()}, {"value": {1, object()}}])

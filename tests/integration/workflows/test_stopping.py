@@ -97,6 +97,18 @@ def test_a_claim_that_somebody_else_has_by_now_is_not_given_back(workflows):
     assert scheduler.resend_steps() == 0
 
 
+def test_a_claim_is_given_back_once_also_where_it_might_stand_at_two_fences(workflows):
+    declare(breaking())
+    run = engine.start("broken_off")
+    worker.take(run.pk, 1, 0)
+    claim = worker.take(run.pk, 1, 1) or reloaded(run)
+    type(run).objects.filter(pk=run.pk).update(attempt=3)
+    stopping.give_back(claim, {(1, 3), (1, 2), (1, 1)}, BY_POOL)
+    stood = reloaded(run)
+    assert stood.attempt == 2
+    assert stood.lease_until < stood.updated_at
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_task_stays_with_its_run_only_while_its_worker_shall_not_stop(sent, told):
     declare(breaking())

@@ -6,6 +6,8 @@ from datetime import timedelta
 from unittest import mock
 
 import pytest
+from django.db import connection
+from django.utils import timezone
 from pydantic import BaseModel
 
 from django_ai.automation import broker
@@ -183,8 +185,28 @@ def test_a_step_that_is_not_known_to_be_quick_leaves_the_others_to_other_workers
 
 def test_a_turn_that_is_over_leaves_the_rest_to_other_workers(messages, settings):
     settings.DJANGO_AI = {"SECONDS_PER_TASK": 0}
-    worker.several(dispatch.EXECUTE, "here", [[1, 1, 0], [2, 1, 0]])
-    assert messages == [(dispatch.SEVERAL, (dispatch.EXECUTE, "here", [(1, 1, 0), (2, 1, 0)]))]
+    worker.several(dispatch.EXECUTE, "here", [[1, 1, 0], [2, 1, 0], [3, 1, 0]])
+    assert messages == [(dispatch.SEVERAL, (dispatch.EXECUTE, "here", [(2, 1, 0), (3, 1, 0)]))]
+
+
+def test_a_burst_comes_to_its_end_however_short_the_turns_are(messages, settings):
+    settings.DJANGO_AI = {"SECONDS_PER_TASK": 0}
+    calls = []
+    declare_counted(calls)
+    engine.start_many("counted", [{"number": number} for number in range(4)])
+    work_all(messages)
+    assert sorted(calls) == [0, 1, 2, 3]
+
+
+@pytest.mark.postgres
+def test_of_several_those_after_a_lost_connection_are_done_on_a_new_one(messages):
+    calls = []
+    runs = start_counted(calls, 3)
+    number = connection.connection.info.backend_pid
+    elsewhere(lambda: connection.cursor().execute("SELECT pg_terminate_backend(%s, 5000)", [number]))
+    messages.clear()
+    worker.several(dispatch.EXECUTE, None, fences(runs))
+    assert (calls, messages) == ([1], [(dispatch.EXECUTE, (runs[2].pk, 1, 0))])
 
 
 def test_a_worker_that_stops_leaves_the_rest_to_other_workers(messages):
@@ -225,6 +247,25 @@ def test_a_poison_run_does_not_keep_others_from_waking(messages, settings, caplo
         work_all(messages)
     assert {reloaded(run).status for run in good} == {"completed"}
     assert f"wake{poison.pk, 2} failed" in caplog.text
+
+
+def test_the_lease_of_a_claim_that_had_to_wait_for_its_row_is_renewed_before_the_step(messages):
+    leases = []
+
+    @workflow("long_awaited")
+    class LongAwaited:
+        @step(start=True)
+        def begin(self):
+            run = WorkflowRun.objects.get(pk=self.run_id)
+            leases.append(run.lease_until > timezone.now())
+            return complete()
+
+    run = engine.start(LongAwaited)
+    claim = worker.take(run.pk, 1, 0)
+    claim.asked -= 3600
+    WorkflowRun.objects.update(lease_until=run.created_at - timedelta(hours=1))
+    worker.go_on(claim, worker.Turn(queue=None))
+    assert (leases, reloaded(run).status) == ([True], "completed")
 
 
 def test_a_run_that_another_worker_has_is_passed_over(messages):

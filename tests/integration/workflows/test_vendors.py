@@ -316,6 +316,35 @@ def test_statements_are_prepared_where_the_project_allows_it(sent, threshold):
     connection.close()
 
 
+def test_what_others_make_of_a_statement_is_not_prepared(sent):
+    def remark(execute, sql, params, many, context):
+        execute(f"SET application_name = 'remarked'; {sql}", params, many, context)
+        context["cursor"].nextset()  # on to what the statement itself gave
+
+    run = engine.start(declare(), plan=["wait signal"])
+    worker.execute(run.pk, run.sequence, run.attempt)
+    connection.close()
+    connection.ensure_connection()
+    connection.connection.prepare_threshold = 5
+    with connection.execute_wrapper(remark):
+        assert engine.signal("signal", run=run) == 1
+        with pytest.raises(WorkflowRun.DoesNotExist):
+            engine.signal("signal", run=0)
+    connection.close()
+
+
+def test_a_connection_that_was_lost_is_found_out_where_the_project_has_it_checked(sent):
+    run = engine.start(declare(), plan=["wait signal"])
+    worker.execute(run.pk, run.sequence, run.attempt)
+    number = connection.connection.info.backend_pid
+    elsewhere(lambda: connection.cursor().execute("SELECT pg_terminate_backend(%s, 5000)", [number]))
+    with mock.patch.dict(connection.settings_dict, {"CONN_HEALTH_CHECKS": True}):
+        connection.close_if_unusable_or_obsolete()  # as at the beginning of a request
+        connection.health_check_enabled = True
+        connection.health_check_done = False
+        assert engine.signal("signal", run=run) == 1
+
+
 def test_a_statement_that_is_broken_off_leaves_a_connection_that_works(sent):
     def break_off():
         with transaction.atomic(), postgresql.statement_alone(DEFAULT_DB_ALIAS):
@@ -329,16 +358,18 @@ def test_a_statement_that_is_broken_off_leaves_a_connection_that_works(sent):
         assert not connection.connection.autocommit
 
 
-def test_a_delivery_reads_nothing_of_what_is_pending_for_others():
-    # Nor while PostgreSQL knows nothing of them yet, as in the first minute of a burst.
-    Signal.objects.bulk_create(Signal(run_id=run, kind="signal", created_at=NOON) for run in range(10**6, 10**6 + 3000))
-    name, _ = clock.sql()
-    for text in (postgresql._glance(name), postgresql._pending()):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"EXPLAIN {text}",
-                {"id": 10**6, "run_id": 10**6, "status": "suspended", "state": "pending", "pending": "pending"},
-            )
+@pytest.mark.parametrize("known", [False, True], ids=["never analysed", "analysed while nothing was pending"])
+def test_a_delivery_reads_nothing_of_what_is_pending_for_others(known):
+    signals = [Signal(run_id=run, kind="signal", created_at=NOON) for run in range(10**6, 10**6 + 3000)]
+    with connection.cursor() as cursor:
+        if known:
+            done = [Signal(run_id=run, kind="signal", created_at=NOON, state="delivered") for run in range(20_000)]
+            Signal.objects.bulk_create(done)
+            cursor.execute(f"ANALYZE {Signal._meta.db_table}")
+        Signal.objects.bulk_create(signals)
+        values = {"id": 10**6, "run_id": 10**6, "status": "suspended", "state": "pending", "pending": "pending"}
+        for text in (postgresql._glance(clock.sql()[0]), postgresql._pending()):
+            cursor.execute(f"EXPLAIN {text}", values)
             plan = "\n".join(line for (line,) in cursor.fetchall())
-        assert "workflow_signal_inbox" in plan
-        assert "workflow_signal_state" not in plan
+            assert "workflow_signal_inbox" in plan
+            assert "workflow_signal_dispatched" not in plan

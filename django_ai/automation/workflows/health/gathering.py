@@ -43,7 +43,7 @@ def _of_database() -> dict[str, Any]:
     now = clock.read(rows.alias())
     known = {pulse.name: Part(at=pulse.at, asked_at=pulse.asked_at, lag=pulse.lag) for pulse in _all(Pulse)}
     waiting = _all(WorkflowRun).filter(status=RUNNING, lease_until__isnull=True)
-    undelivered = _all(Signal).filter(scheduler.deliverable(), state=SignalState.PENDING)
+    undelivered = _all(Signal).filter(scheduler.deliverable(), dispatched_at__isnull=False, state=SignalState.PENDING)
     stuck_runs = sorted(stuck(rows.alias()))
     return {
         "now": now,
@@ -52,7 +52,7 @@ def _of_database() -> dict[str, Any]:
         "queues": tuple((queue, known.get(pulses.QUEUE + queue, Part())) for queue in dispatch.queues()),
         "steps": _backlog(waiting.order_by("pk"), "updated_at"),
         "timers": _backlog(_all(Suspension).filter(due_at__lte=clock.now()).order_by("due_at"), "due_at"),
-        "messages": _backlog(undelivered.order_by("pk"), "created_at"),
+        "messages": _backlog(undelivered.order_by("dispatched_at"), "created_at"),
         "events": _backlog(_all(Event).due().order_by("next_due_at"), "next_due_at"),
         "stuck": Backlog(count=min(len(stuck_runs), MOST)),
         "stuck_runs": tuple(stuck_runs[:EXAMPLES]),

@@ -119,7 +119,7 @@ def _due(definition: WorkflowDefinition | None, state: RunState, happening: Due,
         onward = _enter_unattended(definition, state, wait.on_timeout, now)
     else:
         onward = failed(replace(state, attempt=0), describe(WaitTimedOut(_overdue(wait))))
-    return replace(onward, gives_up_child=wait.kind is WaitKind.CHILD)
+    return replace(onward, gives_up_child=wait.kind is WaitKind.CHILD, is_overdue=True)
 
 
 def _answered(definition: WorkflowDefinition, state: RunState, happening: Answered, now: datetime) -> Transition:

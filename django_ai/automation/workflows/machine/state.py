@@ -95,7 +95,8 @@ class Transition:
     """How a run moves: all that the commit writes, and nothing that it leaves as it was.
 
     ``context`` None means unchanged. A run that is RUNNING with attempt 0 wants a worker for the
-    body of ``step``; ``(sequence, attempt)`` is its new fence.
+    body of ``step``; ``(sequence, attempt)`` is its new fence. ``is_overdue`` says that a wait ends for want of an
+    answer.
     """
 
     status: WorkflowStatus
@@ -111,4 +112,5 @@ class Transition:
     record: StepRecord | None = None
     child: ChildStart | None = None
     gives_up_child: bool = False
+    is_overdue: bool = False
     completion_display: Mapping[str, str] = field(default_factory=dict)

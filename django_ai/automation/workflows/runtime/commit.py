@@ -70,7 +70,7 @@ def commit(
     """
     claim = turn is not None and turn.stays(run.name, run.version, transition)
     new = {**columns.of_run(transition, now, claim=claim), **_context_columns(run, transition, now, turn)}
-    left = history.Left.behind(run, new)
+    left = history.Left.behind(run, new, overdue=transition.is_overdue)
     changed = {name: value for name, value in new.items() if name in SHARED or getattr(run, name) != value}
     fence = _fence(run, unlocked=unlocked)
     _move_in_memory(run, changed)

@@ -75,6 +75,7 @@ def _create(
             name=definition.name,
             version=definition.version,
             data=columns.data_of(context),
+            created_at=now,
             trace_context=trace_context,
             **columns.of_run(begun, now, claim=claim),
             **more,

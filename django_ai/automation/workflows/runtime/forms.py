@@ -108,7 +108,9 @@ def _claim(run_id: int, action: str) -> Claim:
     while True:  # each miss is somebody else's move, so this ends
         run, watch = _read(run_id)
         definition, step = _open_step(run, action, watch.now())
-        before = {name: getattr(run, name) for name in ("attempt", "visit_started_at", "failures")}
+        # Whoever had the lease that has run out may still come: its fence must not return.
+        restored = ("visit_started_at", "failures") if run.lease_until else ("attempt", "visit_started_at", "failures")
+        before = {name: getattr(run, name) for name in restored}
         columns = {
             "attempt": run.attempt + 1,
             "lease_until": watch.now() + rows.lease(),
@@ -203,7 +205,7 @@ def _fitting(step: StepDefinition, post: Post) -> dict[str, Any]:
 
 def _failures(claim: Claim, error: Exception) -> list[dict[str, Any]]:
     failure = Failure(
-        attempt=claim.before["attempt"] + 1,
+        attempt=claim.run.attempt,
         error=describe(error),
         traceback="".join(traceback.format_exception(error)),
         at=claim.watch.now(),

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import sleep
+from time import monotonic, sleep
 
 from django.db import close_old_connections, connections
 
@@ -76,6 +76,16 @@ def renew(fence: Fence) -> None:
                 claimed.update(lease_until=clock.now() + rows.lease())
     except Exception:  # the database may be away for a moment, and in any way; the next beat tries again
         logger.warning("Could not renew the lease of run #%s.", run_id, exc_info=True, extra=logs.fields(run_id=run_id))
+
+
+def renew_late(run: WorkflowRun, asked: float) -> None:
+    """Renew at once the lease of a claim that had to wait for the run's row, of which the lease has lost that time.
+
+    Args:
+        asked: when the claim was asked for, by ``monotonic``.
+    """
+    if monotonic() - asked > settings.LEASE_SECONDS / BEATS_PER_LEASE:
+        renew((run.pk, run.sequence, run.attempt))
 
 
 _hearts: dict[int, Heart] = {}

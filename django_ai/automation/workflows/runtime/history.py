@@ -32,15 +32,15 @@ class Left:
     changes: Changes
 
     @classmethod
-    def behind(cls, run: WorkflowRun, columns: Mapping[str, Any]) -> Left:
-        """Return where ``run`` is before ``columns`` are written to it."""
+    def behind(cls, run: WorkflowRun, columns: Mapping[str, Any], *, overdue: bool) -> Left:
+        """Return where ``run`` is before ``columns`` are written to it, by a time-out if it is ``overdue``."""
         return cls(
             status=run.status,
             sequence=run.sequence,
             step=run.current_step,
             attempt=run.attempt,
             failures=run.failures,
-            visit_started_at=run.visit_started_at if _is_visited(run) else None,
+            visit_started_at=run.visit_started_at if _is_visited(run) and not overdue else None,
             wait=run.waits_for,
             changes=between(run.data, columns.get("data", run.data), settings.MAX_CHANGE_BYTES),
         )

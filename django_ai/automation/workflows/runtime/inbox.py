@@ -63,7 +63,7 @@ def deliver(run: WorkflowRun, now: datetime) -> Move | None:
     """
     if run.status in FINAL:
         pending = Signal.objects.using(rows.alias()).filter(run=run, state=SignalState.PENDING)
-        pending.update(state=SignalState.MISSED)
+        pending.update(state=SignalState.MISSED, dispatched_at=None)
         return None
     for message in vendors.way().pending(run.pk):
         if message.kind == SignalKind.CANCEL:
@@ -97,7 +97,8 @@ def _comes_too_late(run: WorkflowRun, message: Signal) -> bool:
 
 def marks_of(sequence: int, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return what marks a message as delivered at this number of the run's moves, and what it changed."""
-    return {"state": SignalState.DELIVERED.value, "sequence": sequence, "changes": dict(changes)}
+    settled = {"state": SignalState.DELIVERED.value, "dispatched_at": None}
+    return {**settled, "sequence": sequence, "changes": dict(changes)}
 
 
 def holds(run_id: int, name: str) -> bool:
@@ -148,5 +149,6 @@ def reject(message: Signal, error: ContextInvalid) -> None:
 
 
 def _mark(message: Signal, state: SignalState, error: str = "") -> None:
-    message.state, message.error = state, error
-    message.save(update_fields=["state", "error"])
+    # Another worker may have delivered it since, when the run had become able to take it.
+    still = Signal.objects.using(rows.alias()).filter(pk=message.pk, state=SignalState.PENDING)
+    still.update(state=state, error=error, dispatched_at=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from time import monotonic
 from typing import NamedTuple
 
 from ..exceptions import ContextInvalid, StaleClaim
@@ -57,6 +58,7 @@ def _move_at_a_glance(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Mov
 
     Most moves have no rival. Where one has, or there is anything else to do than to move, the lock decides.
     """
+    asked = monotonic()
     seen = vendors.way().glance(run_id)
     if seen is None:
         return None
@@ -73,12 +75,13 @@ def _move_at_a_glance(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Mov
             )
     except (StaleClaim, ContextInvalid):
         return None
-    return Moved(turn, Claim(run, watch) if stays else None)
+    return Moved(turn, Claim(run, watch, asked) if stays else None)
 
 
 def _move_locked(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | None:
     while True:
         move: rows.Move | None = None
+        asked = monotonic()
         try:
             with rows.transaction_of_runs():
                 run = vendors.way().lock(run_id)
@@ -90,7 +93,7 @@ def _move_locked(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | 
                     return None
                 turn = turn_of(run)
                 stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn)
-            return Moved(turn, Claim(run, watch) if stays else None)
+            return Moved(turn, Claim(run, watch, asked) if stays else None)
         except ContextInvalid as error:
             if move is None or move.message is None:
                 raise

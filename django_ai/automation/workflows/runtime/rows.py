@@ -45,6 +45,13 @@ def transaction_of_runs(*, savepoint: bool = True) -> AbstractContextManager[Non
     return transaction.atomic(using=alias(), savepoint=savepoint)
 
 
+def leave_broken_connection() -> None:
+    """Close the connection if an error has shown it to be gone: the next query opens another."""
+    connection = connections[alias()]
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
+
+
 def despite_deadlocks(function: Callable[[], Value]) -> Value:
     """Return what ``function``, a transaction, returns; try it again where it was the victim of a deadlock.
 

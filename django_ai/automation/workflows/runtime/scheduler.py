@@ -112,7 +112,7 @@ def resend_deliveries(age: timedelta | None = None) -> int:
             signals.select_for_update(**rows.lock_options(skip_locked=True))
             .filter(deliverable(), _silent(age, "created_at"), state=SignalState.PENDING)
             .only("run_id")
-            .order_by("id")[: settings.BATCH_SIZE]
+            .order_by("dispatched_at")[: settings.BATCH_SIZE]
         )
         signals.filter(pk__in=[signal.pk for signal in found]).update(dispatched_at=clock.now())
         dispatch.deliveries(signal.run_id for signal in found)

@@ -40,10 +40,12 @@ def execute(text: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]
 
 
 def _cursor(connection: Any) -> Any:
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
     raw = connection.connection
-    # An option of DATABASES, which Django leaves out for the sake of poolers that cannot do it.
-    if getattr(raw, "prepare_threshold", None) is None:
+    # An option of DATABASES, which Django leaves out for the sake of poolers that cannot do it. Whoever wraps
+    # statements may make one several, which cannot be prepared.
+    if getattr(raw, "prepare_threshold", None) is None or connection.execute_wrappers:
         return connection.cursor()
     return connection._prepare_cursor(_prepared_cursor(connection.Database)(raw))  # noqa: SLF001 - Django has no other
 
@@ -91,8 +93,6 @@ def values(model: type[Model], given: Mapping[str, Any], prefix: str = "") -> di
 def values_of(row: Model, prefix: str = "") -> dict[str, Any]:
     """Return the values of a new row as parameters."""
     model, given = type(row), vars(row)
-    for field in _filled_in(model):
-        field.pre_save(row, add=True)
     prepared = [_prepared(model, field.attname, prefix) for field in inserted(model)]
     return {name: prepare(given[key]) if prepare else given[key] for name, key, prepare in prepared}
 
@@ -126,13 +126,6 @@ def _json(encoder: type[json.JSONEncoder] | None, value: Any) -> str:
 
 def _key(field: AnyField, value: Any) -> Any:
     return field.get_db_prep_save(value, connection=connections[rows.alias()])
-
-
-@cache
-def _filled_in(model: type[Model]) -> list[AnyField]:
-    """Return the fields that give themselves a value before they are saved."""
-    automatic = ("auto_now", "auto_now_add")
-    return [field for field in inserted(model) if any(getattr(field, name, False) for name in automatic)]
 
 
 @cache

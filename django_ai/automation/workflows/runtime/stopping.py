@@ -64,6 +64,7 @@ def give_back(run: WorkflowRun, fences: Iterable[tuple[int, int]], error: BaseEx
             held = WorkflowRun.objects.using(rows.alias()).filter(
                 pk=run.pk, sequence=sequence, attempt=attempt, lease_until__isnull=False
             )
-            held.update(lease_until=clock.now() - _PAST, attempt=F("attempt") - (0 if counts else 1))
+            if held.update(lease_until=clock.now() - _PAST, attempt=F("attempt") - (0 if counts else 1)):
+                return  # with an attempt less it might be at the other fence
     except DatabaseError:  # then the lease runs out by itself
         logger.warning("Could not give back run #%s.", run.pk, exc_info=True, extra=logs.about(run))

@@ -17,10 +17,15 @@ from . import dispatch, pace, stopping
 
 @dataclass(slots=True)
 class Claim:
-    """A run whose current step this worker owns, and the database's time."""
+    """A run whose current step this worker owns, and the database's time.
+
+    Attributes:
+        asked: by ``monotonic``, before the statement that claimed the step was sent: its lease counts from then.
+    """
 
     run: WorkflowRun
     watch: clock.Stopwatch
+    asked: float = field(default_factory=monotonic)
 
 
 @dataclass(slots=True)

@@ -59,10 +59,7 @@ TASKS: dict[str, Callable[..., None]] = {
 def several(task: str, queue: str | None, arguments: Sequence[Sequence[Any]]) -> None:
     """Do what several messages ask for, one after the other; what is not quick leaves the rest to others."""
     turn = Turn(queue=queue, task=task, rest=[tuple(each) for each in arguments])
-    while turn.rest:
-        if not turn.lasts():
-            turn.hand_over()
-            return
+    while turn.rest and not stopping.announced():
         each = turn.rest.pop(0)
         try:
             TASKS[task](*each, turn=turn)
@@ -70,9 +67,13 @@ def several(task: str, queue: str | None, arguments: Sequence[Sequence[Any]]) ->
             turn.rolled_back()
             text = "%s%s failed; those that came with it go on."
             logger.exception(text, task, each, extra=logs.fields(run_id=each[0]))
+            rows.leave_broken_connection()
         except BaseException:  # the worker is made to end
             turn.hand_over()
             raise
+        if not turn.lasts():  # but one is done in each turn, however short, or they would go round for ever
+            break
+    turn.hand_over()
 
 
 def _move(run_id: int, decisions: moving.Decisions, turn_of: moving.TurnOf) -> None:
@@ -83,8 +84,9 @@ def _move(run_id: int, decisions: moving.Decisions, turn_of: moving.TurnOf) -> N
 
 def take(run_id: int, sequence: int, attempt: int) -> Claim | None:
     """Claim a run at this fence: nobody else owns it, or the owner's lease has run out."""
+    asked = monotonic()
     run = vendors.way().claim(run_id, sequence, attempt)
-    return Claim(run, rows.stopwatch(run)) if run else None
+    return Claim(run, rows.stopwatch(run), asked) if run else None
 
 
 def go_on(claim: Claim | None, turn: Turn) -> None:
@@ -114,6 +116,7 @@ def _take_step(claim: Claim, turn: Turn) -> bool:
     turn.share(claim.run)
     turn.steps -= 1
     fence = (claim.run.sequence, claim.run.attempt)
+    heartbeat.renew_late(claim.run, claim.asked)
     try:
         with heartbeat.keeping(claim.run), notices.attempt(claim):
             return _visit(claim, turn)
@@ -197,6 +200,7 @@ def _settle(claim: Claim, definition: WorkflowDefinition | None, happening: Happ
     context = happening.context if isinstance(happening, Returned) else None
     state = _with_lost_attempts(rows.snapshot(run, definition, context=context), claim.watch.now())
     transition = decide(definition, state, happening, claim.watch.now())
+    claim.asked = monotonic()
     return commit.commit(run, transition, claim.watch.now(), turn=turn, ends=True)
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import OperationalError, connection, connections
 from django.utils import timezone
 from pydantic import BaseModel
@@ -217,6 +218,37 @@ def test_a_post_whose_lease_ran_out_loses_to_the_one_that_came_after(paused, mon
     finish_late = hold(paused)
     assert sorted(answer.status_code for answer in (finish(), finish_late())) == [200, 409]
     assert StepExecution.objects.filter(run=paused).count() == 1
+
+
+@several_writers
+def test_a_post_whose_lease_ran_out_loses_also_to_an_edit_after_another_that_failed(monkeypatch):
+    monkeypatch.setattr(heartbeat, "renew", lambda fence: None)
+    started, go_on, failing = threading.Event(), threading.Event(), threading.Event()
+
+    @workflow("edited")
+    class Edited:
+        class Context(BaseModel):
+            text: str = "old"
+
+        @statezero_action(name="race")
+        @step(start=True)
+        def ask(self):
+            if failing.is_set():
+                raise ValidationError("not like that")
+            started.set()
+            assert go_on.wait(30)
+            return wait("go")
+
+    run = engine.start(Edited)
+    run.started, run.go_on = started, go_on
+    finish = hold(run)
+    WorkflowRun.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    failing.set()
+    assert post(run).status_code == 400
+    engine.edit(run, text="new")
+    assert finish().status_code == 409
+    run.refresh_from_db()
+    assert (run.status, run.data) == ("suspended", {"text": "new"})
 
 
 @pytest.mark.parametrize("turn", range(10))
