@@ -41,7 +41,7 @@ def check_open_forms(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 def _open_to_all(step: StepDefinition) -> str:
     name = step.action.name
-    # Permissions of the action guard its post alone.
+    # Permissions of the action guard the form, and not what can be read of the run.
     return f"read (though not post {name!r} to)" if step.action.permissions else f"read, and post {name!r} to,"
 
 
