@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from tests.servers.process import HOST, Server, runs
+from tests.servers.process import HOST, Server, ServerFailed, runs
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "example_project"
@@ -139,7 +141,21 @@ class RunWorkflows(Web):
 
 
 class Worker(ShopProcess):
+    """A worker, which is killed when it does not end in time, as a service manager does it.
+
+    Celery's prefork pool now and then waits for ever for a task that came in while it was told to stop. What
+    is in that message is in the database, too, so nothing is lost with it.
+    """
+
     name = "worker"
+
+    def _end(self, how: signal.Signals) -> None:
+        family = self._family()
+        with suppress(ServerFailed):
+            super()._end(how)
+        for process in family:
+            with suppress(psutil.Error):
+                process.kill()
 
     def command(self) -> list[str]:
         celery = [sys.executable, "-m", "celery", "-A", "shop", "worker", "--loglevel", "INFO"]
