@@ -144,9 +144,14 @@ def snapshot(
         progress=run.progress,
         context=context,
         inputs=run.inputs,
-        failures=tuple(_failure(data) for data in run.failures),
+        failures=failures_of(run),
         suspension=_suspension(suspension, definition) if suspension else None,
     )
+
+
+def failures_of(run: WorkflowRun) -> tuple[state.Failure, ...]:
+    """Return the failed attempts of the run's visit."""
+    return tuple(_failure(data) for data in run.failures)
 
 
 def failure_data(failure: state.Failure) -> dict[str, Any]:

@@ -185,10 +185,13 @@ def _call(claim: Claim, definition: WorkflowDefinition, step: StepDefinition, co
 
 
 def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
+    if run.attempt <= policy.max_attempts:
+        return
     # An attempt whose worker died left no trace but its number: it counts all the same.
-    counted = [failure for failure in run.failures if failure.get("counts", True)]
-    if run.attempt - (len(run.failures) - len(counted)) > policy.max_attempts:
-        lost = policy.max_attempts - len(counted)
+    counted = sum(failure.counts for failure in rows.failures_of(run))
+    excused = len(run.failures) - counted
+    if run.attempt - excused > policy.max_attempts:
+        lost = policy.max_attempts - counted
         raise WorkerLost(
             f"Step {run.current_step!r} was given up:"
             f" its worker disappeared in {lost} of {policy.max_attempts} attempts."
