@@ -75,10 +75,17 @@ def cost():
 
 
 def _commits(words):
-    commits, inside = 0, False
+    """Count the transactions that reach the database: one of which nothing was sent does not."""
+    commits, inside, sent = 0, False, False
     for word in words:
-        inside = word == "BEGIN" or (inside and word != "COMMIT")
-        commits += word == "COMMIT" or (not inside and word in WRITES)
+        if word == "BEGIN":
+            inside, sent = True, connection.vendor != "postgresql"
+        elif word == "COMMIT":
+            inside, commits = False, commits + sent
+        elif inside:
+            sent = True
+        else:
+            commits += word in WRITES
     return commits
 
 

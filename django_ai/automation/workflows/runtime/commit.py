@@ -36,7 +36,7 @@ def rewrite(run: WorkflowRun, context: BaseModel, now: datetime) -> Changes:
     if run.lease_until is not None:
         # Whoever posted a form and was thought dead must not bring the old context back.
         new |= {"attempt": run.attempt + 1, "lease_until": None}
-    if not vendors.way().write(Writes(run=run, fence=_fence(run), columns=new), ends=False):
+    if not vendors.way().write(Writes(run=run, fence=_fence(run), columns=new)):
         raise StaleClaim
     _move_in_memory(run, new)
     return changes
@@ -49,17 +49,15 @@ def commit(
     *,
     message: Signal | None = None,
     turn: Turn | None = None,
-    ends: bool = False,
     unlocked: bool = False,
 ) -> bool:
-    """Move ``run`` in the caller's transaction; what it needs next is sent when that commits.
+    """Move ``run`` in the caller's transaction, or in one of its own; what it needs next is sent when that commits.
 
     Args:
         run: the row as it was read; moved along with the database.
         now: the database's time.
         message: the message of the run's inbox that makes the move, which is marked as delivered.
         turn: the task's turn, which takes on what it may do itself, so that no message is sent.
-        ends: the transaction, which the caller opened, ends with this.
         unlocked: the run was read without a lock or a claim, so somebody may also have edited it since.
 
     Returns whether the turn takes on the run's next step: it is claimed for the caller.
@@ -68,11 +66,25 @@ def commit(
         StaleClaim: the run is no longer where ``run`` says; nothing was changed.
         ContextInvalid, ContextTooLarge: what the step left behind cannot be stored.
     """
+    wait = transition.suspension
+    one_statement = transition.child is None and not (wait and wait.kind in announcing.LOOKS_BACK)
+    with vendors.way().transaction(alone=one_statement):
+        return _commit(run, transition, now, message=message, turn=turn, fence=_fence(run, unlocked=unlocked))
+
+
+def _commit(
+    run: WorkflowRun,
+    transition: Transition,
+    now: datetime,
+    *,
+    message: Signal | None,
+    turn: Turn | None,
+    fence: Mapping[str, Any],
+) -> bool:
     claim = turn is not None and turn.stays(run.name, run.version, transition)
     new = {**columns.of_run(transition, now, claim=claim), **_context_columns(run, transition, now, turn)}
     left = history.Left.behind(run, new, overdue=transition.is_overdue)
     changed = {name: value for name, value in new.items() if name in SHARED or getattr(run, name) != value}
-    fence = _fence(run, unlocked=unlocked)
     _move_in_memory(run, changed)
     wait = columns.of_wait(
         run, transition.suspension, now, led_from=left.visit_started_at or now, visit=left.visit(transition)
@@ -87,8 +99,7 @@ def commit(
         message=message,
         marks=inbox.marks_of(left.sequence, left.changes),
     )
-    looks_back = wait is not None and wait.kind in announcing.LOOKS_BACK
-    if not vendors.way().write(writes, ends=ends and not looks_back):
+    if not vendors.way().write(writes):
         raise StaleClaim
     announcing.have_delivered(letters, turn)
     if wait is not None:

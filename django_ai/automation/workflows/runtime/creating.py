@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -84,9 +83,8 @@ def _create(
     ]
     transitions = [begun for begun, *_ in starts]
     # A claim is made inside the transaction of a move, which fails as a whole.
-    with rows.transaction_of_runs(savepoint=not claim):
-        with _one_statement(transitions):
-            vendors.way().insert(runs, BATCH)
+    with vendors.way().transaction(alone=_is_one_statement(transitions), savepoint=not claim):
+        vendors.way().insert(runs, BATCH)
         _suspend(zip(runs, transitions, strict=True), now)
         if not claim:
             announcing.have_run(runs)
@@ -94,9 +92,8 @@ def _create(
     return runs
 
 
-def _one_statement(transitions: Sequence[Transition]) -> AbstractContextManager[None]:
-    alone = len(transitions) <= BATCH and not any(begun.suspension for begun in transitions)
-    return vendors.way().statement_alone(rows.alias()) if alone else nullcontext()
+def _is_one_statement(transitions: Sequence[Transition]) -> bool:
+    return len(transitions) <= BATCH and not any(begun.suspension for begun in transitions)
 
 
 def _suspend(begun_runs: Iterable[tuple[WorkflowRun, Transition]], now: datetime) -> None:

@@ -115,8 +115,7 @@ class Engine:
                 accepted.append(
                     Signal(run_id=target.pk, kind=SignalKind.SIGNAL, name=name, payload=data, sequence=sequence)
                 )
-        with rows.transaction_of_runs():
-            inbox.post_many(accepted, ends=True)
+        inbox.post_many(accepted)
         if rejections:
             faults = "; ".join(f"run #{run_id}: {reason}" for run_id, reason in rejections)
             raise SignalRejected(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -34,8 +33,8 @@ def letter(
     return Signal(run_id=run_id, kind=kind, name=name, payload=dict(payload or {}), created_at=now, dispatched_at=now)
 
 
-def post_many(messages: Iterable[Signal], *, ends: bool = False) -> None:
-    """Put messages into the inboxes of their runs, in the caller's transaction, which ``ends`` with this."""
+def post_many(messages: Iterable[Signal]) -> None:
+    """Put messages into the inboxes of their runs, in the caller's transaction or in one of its own."""
     database = rows.alias()
     messages = list(messages)
     if not messages:
@@ -43,9 +42,9 @@ def post_many(messages: Iterable[Signal], *, ends: bool = False) -> None:
     now = clock.recent(database)
     for message in messages:
         message.created_at = message.dispatched_at = now
-    with vendors.way().statement_alone(database) if ends and len(messages) <= BATCH else nullcontext():
+    with vendors.way().transaction(alone=len(messages) <= BATCH, savepoint=True):
         vendors.way().insert(messages, BATCH)
-    dispatch.deliveries(message.run_id for message in messages)
+        dispatch.deliveries(message.run_id for message in messages)
 
 
 def restore(run: WorkflowRun, now: datetime) -> None:

@@ -69,10 +69,8 @@ def _move_at_a_glance(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Mov
         return None
     turn = turn_of(run)
     try:
-        with rows.transaction_of_runs():
-            stays = commit.commit(
-                run, move.transition, watch.now(), message=move.message, turn=turn, ends=True, unlocked=True
-            )
+        with rows.savepoint():
+            stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn, unlocked=True)
     except (StaleClaim, ContextInvalid):
         return None
     return Moved(turn, Claim(run, watch, asked) if stays else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from itertools import groupby
 
 from django.db.models import F, Model, Q, QuerySet
@@ -13,6 +13,16 @@ from ..machine.statuses import RUNNING, SUSPENDED
 from ..models import Signal, SignalState, Suspension, WorkflowRun
 from . import rows
 from .writes import Writes
+
+
+def transaction(*, alone: bool, savepoint: bool = False) -> AbstractContextManager[None]:
+    """Open a transaction for what is to be written together, ``alone`` where that is one statement of this module."""
+    return rows.transaction_of_runs(savepoint=savepoint)
+
+
+def is_untouched() -> bool:
+    """Say whether the transaction that the caller opened holds nothing yet and may as well end here."""
+    return False
 
 
 def claim(run_id: int, sequence: int, attempt: int) -> WorkflowRun | None:
@@ -58,12 +68,7 @@ def insert(new: Sequence[Model], batch_size: int) -> None:
     _all(type(new[0]), rows.alias()).bulk_create(new, batch_size=batch_size)
 
 
-def statement_alone(database: str) -> AbstractContextManager[None]:
-    """Surround the one statement of the caller's transaction."""
-    return nullcontext()
-
-
-def write(writes: Writes, *, ends: bool) -> bool:
+def write(writes: Writes) -> bool:
     """Write a move in the caller's transaction; say whether the run was still there."""
     run = WorkflowRun.objects.using(writes.database).filter(pk=writes.run.pk)
     if not run.filter(**writes.fence).update(**writes.columns):

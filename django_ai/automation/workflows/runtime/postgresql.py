@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, cast
 
@@ -15,6 +15,45 @@ from ..machine.statuses import RUNNING, SUSPENDED
 from ..models import Signal, SignalState, Suspension, WorkflowRun
 from . import portable, rows, sql
 from .writes import Writes
+
+
+def transaction(*, alone: bool, savepoint: bool = False) -> AbstractContextManager[None]:
+    """Open a transaction, but none around a statement ``alone``: that is one by itself, and saves two round trips."""
+    connection = connections[rows.alias()]
+    if alone and not connection.in_atomic_block and connection.get_autocommit():
+        return Alone(connection)
+    return rows.transaction_of_runs(savepoint=savepoint)
+
+
+class Alone:
+    """Surrounds a statement that is its own transaction; whoever is broken off meanwhile leaves no connection behind.
+
+    A statement that nobody waits for any more may still be under way, and the connection takes no other.
+    """
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            self._connection.close()
+
+
+def is_untouched() -> bool:
+    """Say whether the transaction that the caller opened holds nothing yet and may as well end here.
+
+    The driver sends its BEGIN with the first statement, so without one there is nothing to commit either.
+    """
+    connection: Any = connections[rows.alias()]
+    driver = connection.Database
+    if driver.__name__ != "psycopg" or connection.run_on_commit or len(connection.atomic_blocks) != 1:
+        return False  # psycopg2 cannot tell
+    return bool(connection.connection.info.transaction_status == driver.pq.TransactionStatus.IDLE)
 
 
 def claim(run_id: int, sequence: int, attempt: int) -> WorkflowRun | None:
@@ -144,8 +183,8 @@ def _new_row(model: type[Model]) -> str:
     return f"INSERT INTO {sql.table(model)} ({names}) VALUES ({values}) RETURNING id"
 
 
-def write(writes: Writes, *, ends: bool) -> bool:
-    """Write a move in the caller's transaction, which it ``ends``; say whether the run was still there."""
+def write(writes: Writes) -> bool:
+    """Write a move in the caller's transaction; say whether the run was still there."""
     text = _move(
         tuple(writes.columns),
         tuple(writes.fence),
@@ -153,8 +192,7 @@ def write(writes: Writes, *, ends: bool) -> bool:
         tuple(writes.marks) if writes.message else (),
         ends_wait=writes.ends_wait,
     )
-    with statement_alone(writes.database) if ends else nullcontext():
-        return bool(sql.execute(text, _parameters(writes)))
+    return bool(sql.execute(text, _parameters(writes)))
 
 
 def _parameters(writes: Writes) -> dict[str, Any]:
@@ -200,33 +238,3 @@ def _insert(model: type[Model], prefix: str) -> str:
         others = [sql.quoted(field.column) for field in fields if not field.primary_key]
         text += f" ON CONFLICT (run_id) DO UPDATE SET {', '.join(f'{name} = EXCLUDED.{name}' for name in others)}"
     return text
-
-
-@contextmanager
-def statement_alone(database: str) -> Iterator[None]:
-    """Surround the last statement of the caller's transaction: where it is the only one, it is one by itself.
-
-    A transaction begins with its first statement, so one in which nothing was sent has not begun: a
-    BEGIN and a COMMIT, which are a round trip each, can be left out. Django's end of the transaction finds
-    nothing to commit then, and goes on in the mode in which it leaves the driver.
-    """
-    connection = connections[database]
-    connection.ensure_connection()
-    raw = connection.connection
-    outermost = len(connection.atomic_blocks) == 1 and connection.commit_on_exit
-    if not (outermost and _has_not_begun(connection)):
-        yield
-        return
-    raw.autocommit = True
-    try:
-        yield
-    finally:
-        if not _has_not_begun(connection):
-            raw.close()  # broken off in the middle of the statement
-
-
-def _has_not_begun(connection: Any) -> bool:
-    driver = connection.Database
-    if driver.__name__ != "psycopg":  # but psycopg2, which cannot tell
-        return False
-    return bool(connection.connection.info.transaction_status == driver.pq.TransactionStatus.IDLE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -43,6 +43,11 @@ def alias() -> str:
 def transaction_of_runs(*, savepoint: bool = True) -> AbstractContextManager[None]:
     """Open a transaction in the runs' database; inside one a savepoint, or nothing without ``savepoint``."""
     return transaction.atomic(using=alias(), savepoint=savepoint)
+
+
+def savepoint() -> AbstractContextManager[None]:
+    """Open a savepoint in the caller's transaction if there is one, so that what fails leaves that as it was."""
+    return transaction_of_runs() if connections[alias()].in_atomic_block else nullcontext()
 
 
 def leave_broken_connection() -> None:

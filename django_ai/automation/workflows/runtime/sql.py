@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, TypeAlias, TypeVar, cast
@@ -34,12 +35,13 @@ def columns(model: type[Model]) -> str:
 
 def execute(text: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
     """Execute a statement, as a prepared one where the project allows them, and return the rows that it gives."""
-    with _cursor(connections[rows.alias()]) as cursor:
-        cursor.execute(text, parameters)
-        return cast(Sequence[Sequence[Any]], cursor.fetchall())
+    cursor = _cursor(connections[rows.alias()])
+    cursor.execute(text, parameters)
+    return cast(Sequence[Sequence[Any]], cursor.fetchall())
 
 
 def _cursor(connection: Any) -> Any:
+    """Return a cursor for one statement; one that prepares statements is kept for as long as its connection."""
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     raw = connection.connection
@@ -47,22 +49,48 @@ def _cursor(connection: Any) -> Any:
     # statements may make one several, which cannot be prepared.
     if getattr(raw, "prepare_threshold", None) is None or connection.execute_wrappers:
         return connection.cursor()
-    return connection._prepare_cursor(_prepared_cursor(connection.Database)(raw))  # noqa: SLF001 - Django has no other
+    if connection.queries_logged:
+        return _new_cursor(connection)
+    kept, cursor = vars(connection).get(_KEPT, (None, None))
+    if kept is not raw:
+        cursor = _new_cursor(connection)
+        setattr(connection, _KEPT, (raw, cursor))
+    return cursor
+
+
+# Where a connection keeps the driver's connection and the cursor that was made for it.
+_KEPT = "_django_ai_prepared_cursor"
+
+
+def _new_cursor(connection: Any) -> Any:
+    return connection._prepare_cursor(_prepared_cursor(connection.Database)(connection.connection))  # noqa: SLF001 - Django has no other
 
 
 @cache
 def _prepared_cursor(driver: Any) -> Any:
-    class PreparedCursor(driver.Cursor):  # type: ignore[misc]
+    class PreparedCursor(driver.RawCursor):  # type: ignore[misc]
         """Has the server parse and plan a statement once for each connection."""
 
-        def execute(self, query: Any, params: Any = None) -> Any:
-            return super().execute(query, params, prepare=True)
+        def execute(self, query: str, params: Mapping[str, Any]) -> Any:
+            text, names = _numbered(query)
+            return super().execute(text, [params[name] for name in names], prepare=True)
 
         def _convert_query(self, query: Any, params: Any = None) -> Any:
             self._query = super()._convert_query(query, params)  # for Django, which shows it where DEBUG is on
             return self._query
 
     return PreparedCursor
+
+
+@cache
+def _numbered(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return a statement with ``$1``, ``$2`` and so on for its named parameters, and their names in that order."""
+    names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
+    numbers = {name: number for number, name in enumerate(names, start=1)}
+    return _PARAMETER.sub(lambda found: f"${numbers[found[1]]}", text), names
+
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 @cache

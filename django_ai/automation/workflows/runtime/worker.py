@@ -160,12 +160,15 @@ def _attempt(claim: Claim, turn: Turn) -> bool:
     definition, step = code.of(run)
     _check_attempts(run, definition.retry_of(step))
     context = code.context_of(run, definition)
-    if step.atomic:
+    if not step.atomic:
+        value = _call(claim, definition, step, context)
+    else:
         with rows.transaction_of_runs():
             value = _call(claim, definition, step, context)
-            return _settle(claim, definition, Returned(value, context), turn)
-    value = _call(claim, definition, step, context)
-    with rows.transaction_of_runs():
+            if not vendors.way().is_untouched():
+                return _settle(claim, definition, Returned(value, context), turn)
+    # The move is a transaction by itself: the step's own is over, or had nothing in it.
+    with rows.savepoint():
         return _settle(claim, definition, Returned(value, context), turn)
 
 
@@ -204,7 +207,7 @@ def _settle(claim: Claim, definition: WorkflowDefinition | None, happening: Happ
     state = _with_lost_attempts(rows.snapshot(run, definition, context=context), claim.watch.now())
     transition = decide(definition, state, happening, claim.watch.now())
     claim.asked = monotonic()
-    return commit.commit(run, transition, claim.watch.now(), turn=turn, ends=True)
+    return commit.commit(run, transition, claim.watch.now(), turn=turn)
 
 
 def _with_lost_attempts(state: RunState, now: datetime) -> RunState:

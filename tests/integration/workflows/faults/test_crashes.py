@@ -26,7 +26,7 @@ pytestmark = [
 Story = Callable[[World], None]
 
 # The least number of places to die at that a story must have had to be worth telling.
-FEWEST_BOUNDARIES = 10
+FEWEST_BOUNDARIES = 8
 
 
 @pytest.fixture(autouse=True)
