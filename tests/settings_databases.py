@@ -36,4 +36,8 @@ def _mysql(_: dict[str, Any]) -> dict[str, Any]:
     return {"OPTIONS": {"charset": "utf8mb4"}, "TEST": {"CHARSET": "utf8mb4"}}
 
 
-ENGINES = {"sqlite3": _sqlite, "mysql": _mysql}
+def _postgresql(_: dict[str, Any]) -> dict[str, Any]:
+    return {"OPTIONS": {"prepare_threshold": 5}}  # as docs/operation.md recommends
+
+
+ENGINES = {"sqlite3": _sqlite, "mysql": _mysql, "postgresql": _postgresql}

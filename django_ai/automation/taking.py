@@ -29,12 +29,12 @@ class DatabaseTask(Task):  # type: ignore[type-arg]
         for connection in connections.all(initialized_only=True):
             if connection.in_atomic_block:
                 continue
-            connection.errors_occurred = connection.errors_occurred or _hung_up(connection)
+            connection.errors_occurred = connection.errors_occurred or hung_up(connection)
             if connection.errors_occurred:
                 connection.close_if_unusable_or_obsolete()
 
 
-def _hung_up(connection: BaseDatabaseWrapper) -> bool:
+def hung_up(connection: BaseDatabaseWrapper) -> bool:
     """Say whether the server has said something unasked, most likely that it goes; asking it is a round trip."""
     try:
         with selectors.DefaultSelector() as selector:

@@ -60,16 +60,19 @@ TEMPLATES = [
     }
 ]
 
-# The database. With these options SQLite takes several writers at once; without them they lose
-# their work to "database is locked".
-SQLITE_OPTIONS = {
-    "transaction_mode": "IMMEDIATE",
-    "timeout": 20,
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-}
+# The database.
 DATABASES = {"default": dj_database_url.config(default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
+DATABASE_OPTIONS: dict[str, dict[str, object]] = {
+    # With these SQLite takes several writers at once; without them they lose their work to "database is locked".
+    "django.db.backends.sqlite3": {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    },
+    # With this PostgreSQL plans the engine's statements once for each connection.
+    "django.db.backends.postgresql": {"prepare_threshold": 5},
+}
+DATABASES["default"]["OPTIONS"] = DATABASE_OPTIONS.get(DATABASES["default"]["ENGINE"], {})
 
 # The broker: Redis, or none but this process (`manage.py runworkflows`).
 CELERY_BROKER_URL = os.environ.get("REDIS_URL") or "memory://"

@@ -35,7 +35,7 @@ from django_ai.automation.workflows.exceptions import (
     WorkflowError,
 )
 from django_ai.automation.workflows.models import Suspension, WorkflowRun
-from django_ai.automation.workflows.runtime import heartbeat, rows, scheduler, worker
+from django_ai.automation.workflows.runtime import heartbeat, lanes, rows, scheduler, worker
 
 from .declared import declare_inquiry, reloaded
 from .racing import elsewhere, needs
@@ -336,7 +336,7 @@ def test_workers_that_die_are_counted_apart_from_those_that_lack_the_code(workfl
     registry.register(definition)
     for attempt in (1, 2, 3):
         WorkflowRun.objects.filter(pk=run.pk).update(status="running", lease_until=None)
-        assert worker.take(run.pk, 1, attempt)  # and dies
+        assert lanes.take(run.pk, 1, attempt)  # and dies
     Suspension.objects.all().delete()
     WorkflowRun.objects.filter(pk=run.pk).update(lease_until=None)
     worker.execute(run.pk, 1, 4)
@@ -461,14 +461,14 @@ def test_a_run_that_has_ended_cannot_be_cancelled(workflows, status):
 
 def test_a_second_worker_takes_over_when_the_lease_has_run_out(workflows):
     run = engine.start(declare_body(lambda context: complete(number=1)))
-    lost = worker.take(run.pk, run.sequence, run.attempt)
-    assert worker.take(run.pk, run.sequence, run.attempt) is None
-    assert worker.take(run.pk, run.sequence, run.attempt + 1) is None, "its lease still holds"
+    lost = lanes.take(run.pk, run.sequence, run.attempt)
+    assert lanes.take(run.pk, run.sequence, run.attempt) is None
+    assert lanes.take(run.pk, run.sequence, run.attempt + 1) is None, "its lease still holds"
     workflows.advance(timedelta(seconds=31))
     taken = reloaded(run)
     assert (taken.status, attempts_of(taken)) == ("completed", 2)
     assert [failure["attempt"] for failure in run.step_executions.get().failures] == [1]
-    worker.go_on(lost, worker.Turn(queue=None))  # the first worker was only slow
+    lanes.go_on(lost, worker.Turn(queue=None))  # the first worker was only slow
     assert reloaded(run).sequence == taken.sequence
     assert run.step_executions.count() == 1
 
@@ -476,7 +476,7 @@ def test_a_second_worker_takes_over_when_the_lease_has_run_out(workflows):
 def test_a_step_that_kills_its_worker_in_each_attempt_is_parked(workflows):
     run = engine.start(declare_body(lambda context: complete()))
     for attempt in range(3):
-        assert worker.take(run.pk, run.sequence, attempt)
+        assert lanes.take(run.pk, run.sequence, attempt)
         WorkflowRun.objects.update(lease_until=run.created_at - timedelta(seconds=1))
     workflows.drain()
     run = reloaded(run)
@@ -495,7 +495,7 @@ def test_a_lost_attempt_counts_along_with_failed_ones(workflows):
         raise OSError("away")
 
     run = engine.start(declare_body(body))
-    worker.take(run.pk, run.sequence, 0)
+    lanes.take(run.pk, run.sequence, 0)
     workflows.advance(timedelta(minutes=1))
     workflows.advance(timedelta(minutes=1))
     run = reloaded(run)
@@ -557,7 +557,7 @@ def test_what_waits_in_a_long_queue_is_sent_again_less_and_less_often(workflows)
 def test_a_step_that_lost_its_worker_after_a_long_time_is_sent_again_as_soon_as_any_other(workflows):
     run = engine.start(declare_inquiry())
     workflows._traveller.shift(timedelta(seconds=300))
-    worker.take(run.pk, run.sequence, run.attempt)
+    lanes.take(run.pk, run.sequence, run.attempt)
     again = seconds_at_which_it_is_sent_again(workflows, scheduler.resend_steps, seconds=60)
     assert again == [31, 41, 51]
 
@@ -581,7 +581,7 @@ def test_a_lost_delivery_is_sent_again_once_in_a_while(workflows):
 
 def test_an_expired_lease_is_sent_again_once(workflows):
     run = engine.start(declare_body(lambda context: complete()))
-    worker.take(run.pk, run.sequence, run.attempt)
+    lanes.take(run.pk, run.sequence, run.attempt)
     workflows._traveller.shift(timedelta(seconds=29))
     assert scheduler.resend_steps() == 0
     workflows._traveller.shift(timedelta(seconds=2))
@@ -600,7 +600,7 @@ def test_a_run_that_somebody_has_locked_keeps_no_other_from_having_its_lease_ren
     needs("has_select_for_update_skip_locked")
     locked, free = (engine.start(declare_body(lambda context: complete(), name=name)) for name in ("a", "b"))
     for run in (locked, free):
-        worker.take(run.pk, run.sequence, run.attempt)
+        lanes.take(run.pk, run.sequence, run.attempt)
     old = WorkflowRun.objects.values_list("lease_until", flat=True).get(pk=free.pk)
     with transaction.atomic():
         WorkflowRun.objects.select_for_update().get(pk=locked.pk)

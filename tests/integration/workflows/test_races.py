@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from django_ai.automation.workflows.core import complete, engine, get_context, goto, run_subflow, step, wait, workflow
 from django_ai.automation.workflows.exceptions import IllegalMove
 from django_ai.automation.workflows.models import Signal, Suspension, WorkflowRun
-from django_ai.automation.workflows.runtime import by_hand, dispatch, scheduler, vendors, worker
+from django_ai.automation.workflows.runtime import by_hand, dispatch, lanes, rows, scheduler, vendors, worker
 
 from .declared import declare_collector, declare_inquiry, reloaded
 from .racing import ROUNDS, SECOND_TRANSACTION, elsewhere, needs, together, work
@@ -200,7 +200,7 @@ def test_no_row_is_locked_while_a_step_runs(sent, atomic):
 def test_a_sender_does_not_wait_for_a_run_that_is_locked(sent):
     run = suspended(declare_inquiry(), sent)
     with transaction.atomic():
-        worker.rows.lock(run.pk)
+        rows.lock(run.pk)
         assert elsewhere(lambda: engine.signal("answer", {"text": "yes"})) == 1
         assert elsewhere(lambda: engine.signal("answer", {"text": "no"}, run=run)) == 1
     work(sent)
@@ -215,7 +215,7 @@ def test_a_run_that_somebody_holds_does_not_keep_the_scheduler(sent):
     # Without "FOR UPDATE OF" the scheduler locks the run along with its wait, and so skips the one that is held.
     found = 2 if connection.features.has_select_for_update_of else 1
     with transaction.atomic():
-        worker.rows.lock(held.pk)
+        rows.lock(held.pk)
         assert elsewhere(scheduler.wake_due) == found
         elsewhere(lambda: worker.wake(free.pk, free.sequence))
     assert (reloaded(held).status, reloaded(free).status) == ("suspended", "completed")
@@ -369,7 +369,7 @@ def test_a_late_result_moves_no_run_that_is_running_elsewhere(sent, settings, at
         if gone_on:
             worker.execute(run.pk, now_at.sequence, now_at.attempt)
         else:
-            assert worker.take(run.pk, now_at.sequence, now_at.attempt)
+            assert lanes.take(run.pk, now_at.sequence, now_at.attempt)
         left.append(reloaded(run))
 
     left = []

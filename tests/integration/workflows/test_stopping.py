@@ -6,7 +6,7 @@ import pytest
 
 from django_ai.automation.workflows import receivers
 from django_ai.automation.workflows.core import Retry, complete, engine, goto, step, workflow
-from django_ai.automation.workflows.runtime import dispatch, scheduler, stopping, worker
+from django_ai.automation.workflows.runtime import dispatch, lanes, scheduler, stopping, worker
 
 from .declared import reloaded
 
@@ -100,8 +100,8 @@ def test_a_claim_that_somebody_else_has_by_now_is_not_given_back(workflows):
 def test_a_claim_is_given_back_once_also_where_it_might_stand_at_two_fences(workflows):
     declare(breaking())
     run = engine.start("broken_off")
-    worker.take(run.pk, 1, 0)
-    claim = worker.take(run.pk, 1, 1) or reloaded(run)
+    lanes.take(run.pk, 1, 0)
+    claim = lanes.take(run.pk, 1, 1) or reloaded(run)
     type(run).objects.filter(pk=run.pk).update(attempt=3)
     stopping.give_back(claim, {(1, 3), (1, 2), (1, 1)}, BY_POOL)
     stood = reloaded(run)

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from django_ai.automation.workflows.core import Retry, complete, engine, step, workflow
 from django_ai.automation.workflows.exceptions import DeclarationError, StaleClaim, StepTimedOut
 from django_ai.automation.workflows.models import WorkflowRun
-from django_ai.automation.workflows.runtime import timeouts, worker
+from django_ai.automation.workflows.runtime import attempts, timeouts, worker
 
 from .declared import reloaded
 from .racing import SECOND_TRANSACTION, elsewhere, work
@@ -126,7 +126,7 @@ def test_a_step_that_cannot_be_broken_off_is_given_up_and_its_late_result_discar
     monkeypatch.setattr(timeouts, "GRACE_SECONDS", 0)
     given_up, blocked = threading.Event(), threading.Lock()
     blocked.acquire()
-    settle = worker._settle_failure
+    settle = attempts._settle_failure
 
     def settled(*args):
         try:
@@ -134,7 +134,7 @@ def test_a_step_that_cannot_be_broken_off_is_given_up_and_its_late_result_discar
         finally:
             given_up.set()
 
-    monkeypatch.setattr(worker, "_settle_failure", settled)
+    monkeypatch.setattr(attempts, "_settle_failure", settled)
 
     def body():
         Group.objects.create(name="late")

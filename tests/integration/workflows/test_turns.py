@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from django_ai.automation import broker
 from django_ai.automation.workflows.core import complete, engine, goto, run_subflow, step, workflow
 from django_ai.automation.workflows.models import Signal, Suspension, WorkflowRun
-from django_ai.automation.workflows.runtime import dispatch, pace, scheduler, stopping, worker
+from django_ai.automation.workflows.runtime import attempts, dispatch, lanes, pace, scheduler, stopping, worker
 
 from .declared import declare_inquiry, reloaded
 from .racing import elsewhere, work
@@ -124,8 +124,8 @@ def test_a_child_whose_parent_could_not_move_is_not_run(messages):
 def test_a_child_whose_transaction_failed_is_not_run(messages):
     run = engine.start(declare_family())
     turn = worker.Turn(queue=None)
-    with mock.patch.object(worker.commit.notices, "moved", side_effect=[OSError, None]):
-        worker.go_on(worker.take(run.pk, 1, 0), turn)
+    with mock.patch.object(attempts.commit.notices, "moved", side_effect=[OSError, None]):
+        lanes.go_on(lanes.take(run.pk, 1, 0), turn)
     assert (WorkflowRun.objects.get(), reloaded(run).attempt) == (run, 1)
 
 
@@ -227,7 +227,7 @@ def test_of_several_one_that_cannot_be_done_does_not_keep_the_others(messages, e
             raise error
         done.append(run_id)
 
-    with mock.patch.dict(worker.TASKS, {dispatch.DELIVER: deliver}), suppress(SystemExit):
+    with mock.patch.dict(lanes.BEGINNINGS, {dispatch.DELIVER: deliver}), suppress(SystemExit):
         worker.several(dispatch.DELIVER, None, [[1], [2], [3]])
     assert messages == left
     assert done == ([1, 3] if not left else [1])
@@ -261,16 +261,16 @@ def test_the_lease_of_a_claim_that_had_to_wait_for_its_row_is_renewed_before_the
             return complete()
 
     run = engine.start(LongAwaited)
-    claim = worker.take(run.pk, 1, 0)
+    claim = lanes.take(run.pk, 1, 0)
     claim.asked -= 3600
     WorkflowRun.objects.update(lease_until=run.created_at - timedelta(hours=1))
-    worker.go_on(claim, worker.Turn(queue=None))
+    lanes.go_on(claim, worker.Turn(queue=None))
     assert (leases, reloaded(run).status) == ([True], "completed")
 
 
 def test_a_run_that_another_worker_has_is_passed_over(messages):
     calls = []
     runs = start_counted(calls, 2)
-    elsewhere(lambda: worker.take(runs[0].pk, 1, 0))
+    elsewhere(lambda: lanes.take(runs[0].pk, 1, 0))
     worker.several(dispatch.EXECUTE, None, fences(runs))
     assert calls == [1]

@@ -30,7 +30,7 @@ from django_ai.automation.workflows.core import (
 )
 from django_ai.automation.workflows.machine.statuses import MOVES
 from django_ai.automation.workflows.models import PastWait, Signal, StepExecution, Suspension, WorkflowRun
-from django_ai.automation.workflows.runtime import by_hand, forms, postgresql, vendors, worker
+from django_ai.automation.workflows.runtime import attempts, by_hand, forms, lanes, postgresql, vendors, worker
 from django_ai.automation.workflows.runtime.writes import Writes
 from django_ai.automation.workflows.statezero_action import statezero_action
 
@@ -193,14 +193,14 @@ def rows_after(program, ways, moves):
     with connection.cursor() as cursor:
         names = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in TABLES)
         cursor.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
-    decide = worker.decide
+    decide = attempts.decide
 
     def noted(definition, state, happening, now):
         moves.add((state.status, type(happening)))
         return decide(definition, state, happening, now)
 
     with time_machine.travel(NOON, tick=False), mock.patch.dict(vendors.WAYS, ways, clear=True), ExitStack() as stack:
-        for name in ("worker", "moving", "inbox", "engine", "forms"):
+        for name in ("attempts", "moving", "inbox", "engine", "forms"):
             stack.enter_context(mock.patch(f"django_ai.automation.workflows.runtime.{name}.decide", noted))
         program(stack.enter_context(workflow_testing()))
     return contents()
@@ -223,12 +223,12 @@ def test_a_run_that_is_elsewhere_is_left_alone(ways, sent):
     declare()
     run = engine.start("planned", plan=["goto", "complete"])
     with mock.patch.dict(vendors.WAYS, ways, clear=True):
-        claim = worker.take(run.pk, 1, 0)
-        assert worker.take(run.pk, 1, 0) is None
-        assert worker.take(run.pk, 1, 1) is None
+        claim = lanes.take(run.pk, 1, 0)
+        assert lanes.take(run.pk, 1, 0) is None
+        assert lanes.take(run.pk, 1, 1) is None
         engine.cancel(run)
         before = contents()
-        worker.go_on(claim, worker.Turn(queue=None))
+        lanes.go_on(claim, worker.Turn(queue=None))
         assert contents() == before
 
 
@@ -245,9 +245,9 @@ def run_step(body, around=nullcontext()):  # noqa: B008 - it has no state
             return complete()
 
     run = engine.start(One)
-    claim = worker.take(run.pk, 1, 0)
+    claim = lanes.take(run.pk, 1, 0)
     with around:
-        worker.go_on(claim, worker.Turn(queue=None))
+        lanes.go_on(claim, worker.Turn(queue=None))
     return run, states
 
 
@@ -271,7 +271,7 @@ def test_a_move_that_fails_in_a_transaction_of_its_own_moves_nothing(sent):
     StepExecution.objects.create(
         run=run, sequence=1, step_name="act", status="completed", started_at=NOON, created_at=NOON
     )
-    worker.go_on(worker.take(run.pk, 1, 0), worker.Turn(queue=None))
+    lanes.go_on(lanes.take(run.pk, 1, 0), worker.Turn(queue=None))
     row = reloaded(run)
     assert (row.status, row.sequence, row.attempt, row.data) == ("suspended", 1, 1, run.data)
     assert "IntegrityError" in row.error
@@ -281,8 +281,8 @@ def test_a_move_that_fails_in_a_transaction_of_its_own_moves_nothing(sent):
 def test_inside_of_a_callers_transaction_a_move_waits_for_its_commit(sent):
     run = engine.start(declare(), plan=["goto", "complete"])
     with transaction.atomic():
-        claim = worker.take(run.pk, 1, 0)
-        worker.go_on(claim, worker.Turn(queue=None))
+        claim = lanes.take(run.pk, 1, 0)
+        lanes.go_on(claim, worker.Turn(queue=None))
         assert reloaded(run).status == "completed"
         transaction.set_rollback(True)
     assert (reloaded(run).sequence, StepExecution.objects.count()) == (1, 0)

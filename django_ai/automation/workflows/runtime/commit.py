@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..exceptions import StaleClaim
 from ..machine.changes import Changes, between
 from ..machine.state import Transition
 from ..machine.statuses import COMPLETED, FINAL
-from ..models import Signal, SignalKind, WorkflowRun
+from ..models import Signal, SignalKind, Suspension, WorkflowRun
 from . import announcing, columns, creating, history, inbox, notices, vendors
 from .turn import Turn
 from .writes import Writes
@@ -66,21 +67,73 @@ def commit(
         StaleClaim: the run is no longer where ``run`` says; nothing was changed.
         ContextInvalid, ContextTooLarge: what the step left behind cannot be stored.
     """
+    with vendors.way().transaction(alone=is_one_statement(transition)):
+        return carry_out(prepare(run, transition, now, message=message, turn=turn, unlocked=unlocked))
+
+
+def is_one_statement(transition: Transition) -> bool:
+    """Say whether a move is written by one statement, where the database has such."""
     wait = transition.suspension
-    one_statement = transition.child is None and not (wait and wait.kind in announcing.LOOKS_BACK)
-    with vendors.way().transaction(alone=one_statement):
-        return _commit(run, transition, now, message=message, turn=turn, fence=_fence(run, unlocked=unlocked))
+    return transition.child is None and not (wait and wait.kind in announcing.LOOKS_BACK)
 
 
-def _commit(
+def carry_out(move: Prepared) -> bool:
+    """Write a move in the caller's transaction, or as one by itself, and announce it; say what ``commit`` says.
+
+    Raises:
+        StaleClaim: as ``commit``.
+    """
+    if not vendors.way().write(move.writes):
+        raise StaleClaim
+    move.announce()
+    return move.claims
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A move that is yet to be written; ``run`` is in memory already where it leads.
+
+    Attributes:
+        left: where the run was.
+        claims: whether the turn takes on the run's next step.
+    """
+
+    run: WorkflowRun
+    transition: Transition
+    now: datetime
+    turn: Turn | None
+    left: history.Left
+    wait: Suspension | None
+    letters: Sequence[Signal]
+    writes: Writes
+    claims: bool
+
+    def announce(self) -> None:
+        """Have sent and told, when the transaction commits, what follows from the move, which is written."""
+        announcing.have_delivered(self.letters, self.turn)
+        if self.wait is not None:
+            announcing.look_back(self.run, self.wait)
+            announcing.have_woken(self.run, self.wait, self.now)
+        if not self.claims:
+            announcing.have_run([self.run])
+        notices.moved(self.left, self.run, self.transition, self.now)
+
+
+def prepare(
     run: WorkflowRun,
     transition: Transition,
     now: datetime,
     *,
-    message: Signal | None,
-    turn: Turn | None,
-    fence: Mapping[str, Any],
-) -> bool:
+    message: Signal | None = None,
+    turn: Turn | None = None,
+    unlocked: bool = False,
+) -> Prepared:
+    """Return the move that ``commit`` makes, as what is to be written; only a child is inserted already.
+
+    Raises:
+        ContextInvalid, ContextTooLarge: as ``commit``.
+    """
+    fence = _fence(run, unlocked=unlocked)
     claim = turn is not None and turn.stays(run.name, run.version, transition)
     new = {**columns.of_run(transition, now, claim=claim), **_context_columns(run, transition, now, turn)}
     left = history.Left.behind(run, new, overdue=transition.is_overdue)
@@ -99,16 +152,17 @@ def _commit(
         message=message,
         marks=inbox.marks_of(left.sequence, left.changes),
     )
-    if not vendors.way().write(writes):
-        raise StaleClaim
-    announcing.have_delivered(letters, turn)
-    if wait is not None:
-        announcing.look_back(run, wait)
-        announcing.have_woken(run, wait, now)
-    if not claim:
-        announcing.have_run([run])
-    notices.moved(left, run, transition, now)
-    return claim
+    return Prepared(
+        run=run,
+        transition=transition,
+        now=now,
+        turn=turn,
+        left=left,
+        wait=wait,
+        letters=letters,
+        writes=writes,
+        claims=claim,
+    )
 
 
 def _fence(run: WorkflowRun, *, unlocked: bool = False) -> dict[str, Any]:

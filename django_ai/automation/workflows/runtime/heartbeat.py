@@ -59,8 +59,8 @@ class Heart:
             connections.close_all()
 
 
-def renew(fence: Fence) -> None:
-    """Extend one claim's lease by its full length, if the run is still at that fence.
+def renew(fence: Fence) -> bool:
+    """Extend one claim's lease by its full length, if the run is still at that fence; say whether that was done.
 
     Who has locked the run for long, as a step that cancels it, must not keep the other leases from being
     renewed: the run is left out then.
@@ -73,19 +73,24 @@ def renew(fence: Fence) -> None:
         )
         with rows.transaction_of_runs():
             if claimed.select_for_update(**rows.lock_options(skip_locked=True)).only("pk").first():
-                claimed.update(lease_until=clock.now() + rows.lease())
+                return bool(claimed.update(lease_until=clock.now() + rows.lease()))
     except Exception:  # the database may be away for a moment, and in any way; the next beat tries again
         logger.warning("Could not renew the lease of run #%s.", run_id, exc_info=True, extra=logs.fields(run_id=run_id))
+    return False
 
 
-def renew_late(run: WorkflowRun, asked: float) -> None:
-    """Renew at once the lease of a claim that had to wait for the run's row, of which the lease has lost that time.
+def renew_late(run: WorkflowRun, asked: float) -> bool:
+    """Renew at once the lease of a claim that had to wait, for the run's row or for its turn.
 
     Args:
-        asked: when the claim was asked for, by ``monotonic``.
+        asked: when the claim was asked for, by ``monotonic``; its lease counts from then.
+
+    Returns whether the claim may still be used: a lease that is over may be somebody else's.
     """
-    if monotonic() - asked > settings.LEASE_SECONDS / BEATS_PER_LEASE:
-        renew((run.pk, run.sequence, run.attempt))
+    waited = monotonic() - asked
+    if waited <= settings.LEASE_SECONDS / BEATS_PER_LEASE:
+        return True
+    return renew((run.pk, run.sequence, run.attempt)) or waited < settings.LEASE_SECONDS
 
 
 _hearts: dict[int, Heart] = {}

@@ -71,6 +71,7 @@ def _move_at_a_glance(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Mov
     try:
         with rows.savepoint():
             stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn, unlocked=True)
+        turn.committed()
     except (StaleClaim, ContextInvalid):
         return None
     return Moved(turn, Claim(run, watch, asked) if stays else None)
@@ -91,6 +92,7 @@ def _move_locked(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | 
                     return None
                 turn = turn_of(run)
                 stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn)
+            turn.committed()
             return Moved(turn, Claim(run, watch, asked) if stays else None)
         except ContextInvalid as error:
             if move is None or move.message is None:

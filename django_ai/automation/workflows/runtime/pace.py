@@ -28,6 +28,11 @@ def is_quick(place: Place) -> bool:
     return _quick_calls.get(place, 0) >= ENOUGH
 
 
+def quick_places() -> list[Place]:
+    """Return where steps were quick the last times."""
+    return [place for place, calls in list(_quick_calls.items()) if calls >= ENOUGH]
+
+
 def forget() -> None:
     """Know of no step any more."""
     _quick_calls.clear()

@@ -11,7 +11,8 @@ from django.db.models import F, Model, Q, QuerySet
 from ... import clock
 from ..machine.statuses import RUNNING, SUSPENDED
 from ..models import Signal, SignalState, Suspension, WorkflowRun
-from . import rows
+from . import pace, rows
+from .pipe import Pipe
 from .writes import Writes
 
 
@@ -80,6 +81,21 @@ def write(writes: Writes) -> bool:
     if writes.message:
         Signal.objects.using(writes.database).filter(pk=writes.message.pk).update(**writes.marks)
     return True
+
+
+def pipe() -> Pipe | None:
+    """Return on what a move may be committed while the worker does something else, if there is such a thing."""
+    return None
+
+
+def send(pipe: Pipe, writes: Writes) -> bool:
+    """Have a move written, as a transaction by itself; say whether it was sent, and the pipe has the answer."""
+    return False
+
+
+def claim_another(places: Sequence[pace.Place], after: int) -> WorkflowRun | None:
+    """Claim one of the runs that were started shortly after another one, and wait for a worker at these places."""
+    return None
 
 
 def _all(model: type[Model], database: str) -> QuerySet[Model]:

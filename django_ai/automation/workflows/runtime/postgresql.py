@@ -13,7 +13,8 @@ from django.db.models import Model
 from ... import clock
 from ..machine.statuses import RUNNING, SUSPENDED
 from ..models import Signal, SignalState, Suspension, WorkflowRun
-from . import portable, rows, sql
+from . import pace, portable, rows, sql
+from .pipe import Pipe, of_this_thread
 from .writes import Writes
 
 
@@ -71,6 +72,34 @@ def _claim(now: str, *, first: bool) -> str:
     return (
         f"UPDATE {sql.table(WorkflowRun)} SET {', '.join(sets)} WHERE {' AND '.join([*fence, free])}"
         f" RETURNING {sql.columns(WorkflowRun)}, {now}"
+    )
+
+
+def claim_another(places: Sequence[pace.Place], after: int) -> WorkflowRun | None:
+    """Claim one of the runs that were started shortly after another one, and wait for a worker at these places."""
+    now, parameters = clock.sql(rows.alias())
+    names, versions, steps = (list(column) for column in zip(*places, strict=True))
+    found = {"after": after, "status": RUNNING.value, "names": names, "versions": versions, "steps": steps}
+    return _run(_claim_another(now), {**parameters, **found, "lease": rows.lease()})
+
+
+# So many runs are looked at, however many wait for other queues or are being done.
+NEAR = 20
+
+
+@cache
+def _claim_another(now: str) -> str:
+    table = sql.table(WorkflowRun)
+    near = f"SELECT id FROM {table} WHERE status = %(status)s AND id > %(after)s ORDER BY id LIMIT {NEAR}"
+    waits = "status = %(status)s AND attempt = 0 AND lease_until IS NULL"
+    at = "SELECT * FROM unnest(%(names)s::text[], %(versions)s::text[], %(steps)s::text[])"
+    free = (
+        f"SELECT id FROM {table} WHERE id = ANY (ARRAY({near})) AND {waits} AND (name, version, current_step) IN ({at})"
+        " ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED"
+    )
+    return (
+        f"WITH free AS ({free}) UPDATE {table} SET attempt = 1, lease_until = {now} + %(lease)s,"
+        f" visit_started_at = {now} FROM free WHERE {table}.id = free.id RETURNING {sql.columns(WorkflowRun)}, {now}"
     )
 
 
@@ -185,14 +214,27 @@ def _new_row(model: type[Model]) -> str:
 
 def write(writes: Writes) -> bool:
     """Write a move in the caller's transaction; say whether the run was still there."""
-    text = _move(
+    return bool(sql.execute(_text(writes), _parameters(writes)))
+
+
+def pipe() -> Pipe | None:
+    """Return on what a move may be committed while the worker does something else, if there is such a thing."""
+    return of_this_thread()
+
+
+def send(pipe: Pipe, writes: Writes) -> bool:
+    """Have a move written, as a transaction by itself; say whether it was sent, and the pipe has the answer."""
+    return pipe.send(_text(writes), _parameters(writes))
+
+
+def _text(writes: Writes) -> str:
+    return _move(
         tuple(writes.columns),
         tuple(writes.fence),
         tuple(type(row) for row in writes.rows),
         tuple(writes.marks) if writes.message else (),
         ends_wait=writes.ends_wait,
     )
-    return bool(sql.execute(text, _parameters(writes)))
 
 
 def _parameters(writes: Writes) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def _prepared_cursor(driver: Any) -> Any:
         """Has the server parse and plan a statement once for each connection."""
 
         def execute(self, query: str, params: Mapping[str, Any]) -> Any:
-            text, names = _numbered(query)
+            text, names = numbered(query)
             return super().execute(text, [params[name] for name in names], prepare=True)
 
         def _convert_query(self, query: Any, params: Any = None) -> Any:
@@ -83,7 +83,7 @@ def _prepared_cursor(driver: Any) -> Any:
 
 
 @cache
-def _numbered(text: str) -> tuple[str, tuple[str, ...]]:
+def numbered(text: str) -> tuple[str, tuple[str, ...]]:
     """Return a statement with ``$1``, ``$2`` and so on for its named parameters, and their names in that order."""
     names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
     numbers = {name: number for number, name in enumerate(names, start=1)}

@@ -8,13 +8,13 @@ import signal
 from collections.abc import Iterable
 from datetime import timedelta
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, Error, connections
 from django.db.models import F
 
 from ... import clock
 from .. import logs
 from ..models import WorkflowRun
-from . import rows
+from . import dispatch, rows
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,19 @@ def withdraw() -> None:
 def announced() -> bool:
     """Say whether this worker shall stop."""
     return _told[0] != 0
+
+
+def release(run: WorkflowRun) -> None:
+    """Leave a claimed step that was not begun to other workers, as if it had not been claimed."""
+    try:
+        held = WorkflowRun.objects.using(rows.alias()).filter(
+            pk=run.pk, sequence=run.sequence, attempt=run.attempt, lease_until__isnull=False
+        )
+        if held.update(lease_until=None, attempt=run.attempt - 1, dispatched_at=clock.now()):
+            run.attempt -= 1
+            dispatch.step(run)
+    except Error:  # then the lease runs out by itself
+        logger.warning("Could not release run #%s.", run.pk, exc_info=True, extra=logs.about(run))
 
 
 def give_back(run: WorkflowRun, fences: Iterable[tuple[int, int]], error: BaseException) -> None:

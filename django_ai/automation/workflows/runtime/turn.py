@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import clock
 from ...conf import settings
 from ..machine.state import Transition
 from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
-from . import dispatch, pace, stopping
+from . import dispatch, pace, stopping, vendors
+
+if TYPE_CHECKING:
+    from . import commit
+    from .pipe import Pipe
 
 
 @dataclass(slots=True)
@@ -28,6 +32,14 @@ class Claim:
     asked: float = field(default_factory=monotonic)
 
 
+class Posted(NamedTuple):
+    """A move that is being committed, the claim that its step was run with, and where that stood."""
+
+    move: commit.Prepared
+    claim: Claim
+    fence: tuple[int, int]
+
+
 @dataclass(slots=True)
 class Turn:
     """What one task may still do before it lets others have the worker.
@@ -35,16 +47,29 @@ class Turn:
     Attributes:
         queue: where the task came from; only what belongs there is done here.
         steps, until: how many steps it may still run, and until when by ``monotonic``.
-        family: what comes next: a child that was just started, or a parent whose child has ended.
+        lanes: the runs that are gone on with, in turns: claims, and parents whose child has ended.
+        coming: those that a move brings along which is not committed yet.
+        posted: the move that is being committed meanwhile, if there is one.
+        crowded: whether other runs wait for a worker of this queue, as far as is known.
+        after: the run of this or a lower number was begun with last.
         task, rest: the messages that came together with this one and are still to be done.
+        has_begun: with one of them.
+        pipe: what moves are posted through, once somebody asked whether they may be.
     """
 
     queue: str | None
     steps: int = field(default_factory=lambda: settings.STEPS_PER_TASK)
     until: float = field(default_factory=lambda: monotonic() + settings.SECONDS_PER_TASK)
-    family: deque[Claim | int] = field(default_factory=deque)
+    lanes: deque[Claim | int] = field(default_factory=deque)
+    coming: list[Claim | int] = field(default_factory=list)
+    posted: Posted | None = None
+    crowded: bool = False
+    after: int = 0
     task: str = ""
     rest: list[tuple[Any, ...]] = field(default_factory=list)
+    has_begun: bool = False
+    pipe: Pipe | None = None
+    _asked_for_pipe: bool = False
 
     def lasts(self) -> bool:
         """Say whether the task may go on at all."""
@@ -52,16 +77,34 @@ class Turn:
 
     def stays(self, workflow: str, version: str, transition: Transition) -> bool:
         """Say whether this task runs the step that a transition leads to: there is one, for this queue, in time."""
-        wants_worker = transition.status is RUNNING and self.lasts()
-        return wants_worker and dispatch.queue_at(workflow, version, transition.step) == self.queue
+        if transition.status is not RUNNING or not self.lasts():
+            return False
+        if self.others() and not pace.is_quick((workflow, version, transition.step)):
+            return False  # whoever has nothing else to do may take long over it
+        return dispatch.queue_at(workflow, version, transition.step) == self.queue
+
+    def may_post(self) -> bool:
+        """Say whether a move can be committed here while another run's code runs."""
+        if not self._asked_for_pipe:
+            self._asked_for_pipe, self.pipe = True, vendors.way().pipe()
+        return self.pipe is not None
+
+    def others(self) -> int:
+        """Return how many runs the task goes on with beside the one whose step is being run."""
+        return len(self.lanes) + (self.posted is not None)
 
     def take_on(self, next_one: Claim | int) -> None:
-        """Go on with this when the caller's transaction has committed: a claimed child, or a parent to deliver to."""
-        self.family.append(next_one)
+        """Go on with this when the move has committed: a claimed child, or a parent to deliver to."""
+        self.coming.append(next_one)
+
+    def committed(self) -> None:
+        """Go on with what the move brought along."""
+        self.lanes.extend(self.coming)
+        self.coming.clear()
 
     def rolled_back(self) -> None:
-        """Forget what the transaction took on that has failed: there was nothing before it."""
-        self.family.clear()
+        """Forget what the move would have brought along, which has failed."""
+        self.coming.clear()
 
     def share(self, run: WorkflowRun) -> None:
         """Before a step of ``run`` that may take long: leave the rest of the messages to other workers."""

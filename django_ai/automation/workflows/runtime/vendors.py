@@ -10,7 +10,8 @@ from django.db import connections
 from django.db.models import Model
 
 from ..models import Signal, WorkflowRun
-from . import portable, postgresql, rows
+from . import pace, portable, postgresql, rows
+from .pipe import Pipe
 from .writes import Writes
 
 
@@ -34,6 +35,12 @@ class Way(Protocol):
     def insert(self, new: Sequence[Model], batch_size: int) -> None: ...
 
     def write(self, writes: Writes) -> bool: ...
+
+    def pipe(self) -> Pipe | None: ...
+
+    def send(self, pipe: Pipe, writes: Writes) -> bool: ...
+
+    def claim_another(self, places: Sequence[pace.Place], after: int) -> WorkflowRun | None: ...
 
 
 # By Django's name of the database's vendor; all others take the portable way.

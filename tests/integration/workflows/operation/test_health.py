@@ -17,7 +17,7 @@ from django_ai.automation.workflows import health, receivers, tasks
 from django_ai.automation.workflows.core import complete, engine, step, workflow
 from django_ai.automation.workflows.health import Grade, gathering
 from django_ai.automation.workflows.models import Pulse, Suspension, WorkflowRun
-from django_ai.automation.workflows.runtime import pulses, worker
+from django_ai.automation.workflows.runtime import lanes, pulses, worker
 from django_ai.automation.workflows.runtime.stuck import stuck
 
 from ..declared import declare_inquiry
@@ -186,7 +186,7 @@ def test_a_message_that_nobody_delivered_is_found(sent):
 
 def test_a_step_that_runs_long_is_not_stuck(sent):
     run = engine.start(declare_inquiry())
-    worker.take(run.pk, run.sequence, run.attempt)
+    lanes.take(run.pk, run.sequence, run.attempt)
     WorkflowRun.objects.update(updated_at=past(hours=10))
     assert stuck("default") == []
     WorkflowRun.objects.update(lease_until=past(hours=1))

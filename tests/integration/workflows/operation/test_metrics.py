@@ -15,7 +15,7 @@ from django_ai.automation.workflows.health import gathering
 from django_ai.automation.workflows.models import Pulse, WorkflowRun
 from django_ai.automation.workflows.monitoring import checks
 from django_ai.automation.workflows.monitoring.checks import check_metrics
-from django_ai.automation.workflows.runtime import notices, pulses, worker
+from django_ai.automation.workflows.runtime import lanes, notices, pulses, worker
 
 from ..declared import declare_inquiry
 
@@ -99,7 +99,7 @@ def test_waits_and_the_lateness_of_timers_are_measured(workflows, journey, count
 def test_what_the_scheduler_sends_again_is_counted_and_so_are_lost_leases(counting, monkeypatch):
     monkeypatch.setattr(pulses, "after_tick", lambda: None)
     silent, lost = engine.start(declare_inquiry()), engine.start(declare_inquiry())
-    worker.take(lost.pk, lost.sequence, lost.attempt)
+    lanes.take(lost.pk, lost.sequence, lost.attempt)
     long_ago = timezone.now() - timedelta(hours=1)
     WorkflowRun.objects.filter(pk=silent.pk).update(dispatched_at=long_ago)
     WorkflowRun.objects.filter(pk=lost.pk).update(lease_until=long_ago)

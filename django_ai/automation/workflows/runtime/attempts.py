@@ -1,0 +1,195 @@
+"""The attempt of a claimed step: call its code, and settle what it gave."""
+
+from __future__ import annotations
+
+import logging
+import random
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from time import monotonic
+from typing import Any
+
+from pydantic import BaseModel
+
+from .. import logs
+from ..exceptions import StaleClaim, StepTimedOut, WorkerLost, describe, storable
+from ..machine.decide import decide
+from ..machine.definition import Retry, StepDefinition, WorkflowDefinition
+from ..machine.happenings import Happening, Raised, Returned
+from ..machine.state import Failure, RunState, Transition
+from ..machine.statuses import RUNNING
+from ..models import WorkflowRun
+from . import call, code, commit, heartbeat, notices, pace, rows, stopping, timeouts, vendors
+from .turn import Claim, Posted, Turn
+
+logger = logging.getLogger(__name__)
+
+
+def take_step(claim: Claim, turn: Turn) -> bool:
+    """Run the claimed step; say whether the next one is claimed too. What is posted says so when it is collected."""
+    turn.share(claim.run)
+    turn.steps -= 1
+    if not heartbeat.renew_late(claim.run, claim.asked):
+        return False
+    fence = _fence(claim)
+    try:
+        with heartbeat.keeping(claim.run), notices.attempt(claim):
+            return _settled(claim, fence, turn, logs.about(claim.run), lambda: _attempt(claim, turn))
+    except BaseException as error:  # the worker is made to end, or the step ends it
+        stopping.give_back(claim.run, {fence, _fence(claim)}, error)
+        raise
+
+
+def collect(turn: Turn) -> None:
+    """Wait until the move that is being committed is, and go on with its run if its next step is claimed."""
+    posted, turn.posted = turn.posted, None
+    if posted is None:
+        return
+    left = posted.move.left
+    lines = {**logs.about(posted.claim.run), "step": left.step, "attempt": left.attempt}
+    try:
+        stays = _settled(posted.claim, posted.fence, turn, lines, lambda: _collect(posted, turn))
+    except Exception:
+        turn.rolled_back()
+        run = posted.claim.run
+        logger.exception("The move of %s could not be settled; its lease runs out.", run, extra=logs.about(run))
+        rows.leave_broken_connection()
+    except BaseException as error:
+        stopping.give_back(posted.claim.run, {posted.fence, _fence(posted.claim)}, error)
+        raise
+    else:
+        if stays:
+            turn.lanes.append(posted.claim)
+
+
+def _collect(posted: Posted, turn: Turn) -> bool:
+    written = turn.pipe.answer() if turn.pipe else None
+    if written is None:  # whatever went wrong, this says it; and its fence says whether it was written after all
+        return commit.carry_out(posted.move)
+    if not written:
+        raise StaleClaim
+    posted.move.announce()
+    return posted.move.claims
+
+
+def _fence(claim: Claim) -> tuple[int, int]:
+    return claim.run.sequence, claim.run.attempt
+
+
+def _settled(claim: Claim, fence: tuple[int, int], turn: Turn, lines: dict[str, Any], move: Callable[[], bool]) -> bool:
+    try:
+        return _succeed_or_fail(claim, fence, turn, move)
+    except StaleClaim:
+        turn.rolled_back()
+        text = "%s moved on while step %s ran; its result was discarded."
+        logger.warning(text, claim.run, lines["step"], extra=lines)
+        notices.discarded(claim.run)
+        return False
+
+
+def _succeed_or_fail(claim: Claim, fence: tuple[int, int], turn: Turn, move: Callable[[], bool]) -> bool:
+    try:
+        stays = move()
+    except StaleClaim:
+        raise
+    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+        turn.rolled_back()
+        stays = _settle_failure(claim, fence, error, turn)
+    turn.committed()
+    return stays
+
+
+def _attempt(claim: Claim, turn: Turn) -> bool:
+    run = claim.run
+    definition, step = code.of(run)
+    _check_attempts(run, definition.retry_of(step))
+    context = code.context_of(run, definition)
+    if not step.atomic:
+        value = _call(claim, definition, step, context)
+    else:
+        with rows.transaction_of_runs():
+            value = _call(claim, definition, step, context)
+            if not vendors.way().is_untouched():
+                return _settle(claim, definition, Returned(value, context), turn)
+    # The move is a transaction by itself: the step's own is over, or had nothing in it.
+    with rows.savepoint():
+        return _settle_by_itself(claim, definition, Returned(value, context), turn)
+
+
+def _call(claim: Claim, definition: WorkflowDefinition, step: StepDefinition, context: BaseModel) -> object:
+    run, fence = claim.run, _fence(claim)
+
+    def give_up(error: StepTimedOut) -> None:
+        heartbeat.let_go(run, *fence)
+        with suppress(StaleClaim):
+            _settle_failure(replace(claim), fence, error, Turn(queue=None, steps=0))
+
+    place, began = pace.place_of(run), monotonic()
+    try:
+        return timeouts.run(lambda: call.call(definition, step, run, context), step.timeout, give_up)
+    finally:
+        pace.note(place, monotonic() - began)
+
+
+def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
+    if run.attempt <= policy.max_attempts:
+        return
+    # An attempt whose worker died left no trace but its number: it counts all the same.
+    counted = sum(failure.counts for failure in rows.failures_of(run))
+    excused = len(run.failures) - counted
+    if run.attempt - excused > policy.max_attempts:
+        lost = policy.max_attempts - counted
+        raise WorkerLost(
+            f"Step {run.current_step!r} was given up:"
+            f" its worker disappeared in {lost} of {policy.max_attempts} attempts."
+        )
+
+
+def _settle(claim: Claim, definition: WorkflowDefinition | None, happening: Happening, turn: Turn) -> bool:
+    transition = _decide(claim, definition, happening)
+    return commit.commit(claim.run, transition, claim.watch.now(), turn=turn)
+
+
+def _settle_by_itself(claim: Claim, definition: WorkflowDefinition, happening: Returned, turn: Turn) -> bool:
+    """Settle a step whose move is a transaction by itself; where there is another run to go on with, by posting it."""
+    fence = _fence(claim)
+    transition = _decide(claim, definition, happening)
+    if not turn.others() or not commit.is_one_statement(transition):
+        return commit.commit(claim.run, transition, claim.watch.now(), turn=turn)
+    move = commit.prepare(claim.run, transition, claim.watch.now(), turn=turn)
+    collect(turn)
+    if turn.lanes and turn.pipe and vendors.way().send(turn.pipe, move.writes):
+        turn.posted = Posted(move, claim, fence)
+        return False
+    return commit.carry_out(move)
+
+
+def _decide(claim: Claim, definition: WorkflowDefinition | None, happening: Happening) -> Transition:
+    context = happening.context if isinstance(happening, Returned) else None
+    state = _with_lost_attempts(rows.snapshot(claim.run, definition, context=context), claim.watch.now())
+    claim.asked = monotonic()
+    return decide(definition, state, happening, claim.watch.now())
+
+
+def _with_lost_attempts(state: RunState, now: datetime) -> RunState:
+    known = {failure.attempt for failure in state.failures}
+    lost = [attempt for attempt in range(1, state.attempt) if attempt not in known]
+    failures = [Failure(attempt=attempt, error=describe(WorkerLost()), traceback="", at=now) for attempt in lost]
+    merged = sorted((*state.failures, *failures), key=lambda failure: failure.attempt)
+    return replace(state, failures=tuple(merged)) if failures else state
+
+
+def _settle_failure(claim: Claim, fence: tuple[int, int], error: Exception, turn: Turn) -> bool:
+    text = storable("".join(traceback.format_exception(error)))
+    happening = Raised(error, traceback=text, chance=random.random())
+    with rows.transaction_of_runs():
+        # A commit that failed at its end has moved the run in memory alone.
+        claim.run, claim.watch = rows.lock_existing(claim.run.pk)
+        if _fence(claim) != fence or claim.run.status != RUNNING:
+            raise StaleClaim
+        stays = _settle(claim, rows.definition_of(claim.run), happening, turn)
+    notices.raised(claim, error)
+    return stays

@@ -1,0 +1,356 @@
+"""A worker with two runs: the code of one runs while the move of the other is being committed."""
+
+import logging
+import os
+from datetime import timedelta
+from unittest import mock
+
+import pytest
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.utils import timezone
+from pydantic import BaseModel
+
+from django_ai.automation import broker
+from django_ai.automation.workflows.core import complete, engine, get_context, goto, step, workflow
+from django_ai.automation.workflows.models import StepExecution, WorkflowRun
+from django_ai.automation.workflows.runtime import dispatch, lanes, pace, pipe, postgresql, worker
+
+from .declared import reloaded
+from .racing import elsewhere, together
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
+
+CALLS = []
+INTERRUPTIONS = {}
+
+
+@pytest.fixture(autouse=True)
+def _crowded(_calm, monkeypatch):
+    """Let each run have waited for long, and each step be quick unless the test says otherwise."""
+    monkeypatch.setattr(lanes, "CROWDED", timedelta(seconds=-1))
+    monkeypatch.setattr(pace, "QUICK_SECONDS", 3600)
+    pace.forget()
+    CALLS.clear()
+    INTERRUPTIONS.clear()
+    yield
+    pace.forget()
+
+
+@pytest.fixture
+def messages():
+    found = []
+    with mock.patch.object(broker, "publisher", lambda task, args, **options: found.append((task, args))):
+        yield found
+
+
+def declare(*, atomic=True, retry=None, **options):
+    @workflow("trip", **options)
+    class Trip:
+        class Context(BaseModel):
+            name: str
+            text: str = ""
+
+        def _note(self, step_name):
+            run = WorkflowRun.objects.get(pk=self.run_id) if "look" in INTERRUPTIONS else None
+            assert run is None or run.current_step == step_name
+            name = get_context().name
+            CALLS.append(f"{name} {step_name}")
+            INTERRUPTIONS.get(CALLS[-1], lambda run_id: None)(self.run_id)
+
+        @step(start=True, atomic=atomic, retry=retry)
+        def go(self):
+            self._note("go")
+            return goto(self.rest)
+
+        @step(atomic=atomic)
+        def rest(self):
+            self._note("rest")
+            return goto(self.come)
+
+        @step(atomic=atomic)
+        def come(self):
+            self._note("come")
+            return complete()
+
+    for name in ("go", "rest", "come"):
+        for _ in range(pace.ENOUGH):
+            pace.note(("trip", "1", name), 0)
+    return Trip
+
+
+def execute(run):
+    worker.execute(run.pk, run.sequence, run.attempt)
+
+
+def start(*names, **options):
+    declare(**options)
+    return [engine.start("trip", name=name) for name in names]
+
+
+def visits(run):
+    return list(run.step_executions.order_by("sequence").values_list("step_name", "status", "attempts"))
+
+
+THREE = [(name, "completed", 1) for name in ("go", "rest", "come")]
+IN_TURNS = ["a go", "b go", "a rest", "b rest", "a come", "b come"]
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_the_steps_of_two_runs_are_run_in_turns(messages, atomic):
+    runs = start("a", "b", atomic=atomic)
+    execute(runs[0])
+    assert CALLS == IN_TURNS
+    assert [reloaded(run).status for run in runs] == ["completed"] * 2
+    assert [visits(run) for run in runs] == [THREE] * 2
+
+
+def test_a_step_begins_when_the_move_that_led_to_it_is_committed(messages):
+    INTERRUPTIONS["look"] = None
+    runs = start("a", "b", atomic=False)
+    execute(runs[0])
+    assert CALLS == IN_TURNS
+    assert [visits(run) for run in runs] == [THREE] * 2
+
+
+def test_the_message_of_a_run_that_was_taken_along_does_nothing(messages):
+    runs = start("a", "b")
+    execute(runs[0])
+    assert messages.pop() == (dispatch.EXECUTE, (runs[1].pk, 1, 0))
+    execute(runs[1])
+    assert len(CALLS) == 6
+
+
+def test_one_task_goes_on_until_its_turn_is_over(messages, settings):
+    settings.DJANGO_AI = {"STEPS_PER_TASK": 9}
+    runs = start(*"abcdef")
+    messages.clear()
+    execute(runs[0])
+    assert len(CALLS) in (9, 10)  # what is claimed when the turn ends is run
+    left = [run for run in map(reloaded, runs) if run.status == "running" and run.sequence > 1]
+    assert messages == [(dispatch.EXECUTE, (run.pk, run.sequence, 0)) for run in left]
+    assert not WorkflowRun.objects.filter(lease_until__isnull=False).exists()
+
+
+def test_the_runs_of_one_message_are_run_in_turns(messages):
+    runs = start("a", "b", "c")
+    messages.clear()
+    worker.several(dispatch.EXECUTE, None, [(run.pk, 1, 0) for run in runs])
+    assert (CALLS[:6], sorted(CALLS[6:]), messages) == (IN_TURNS, ["c come", "c go", "c rest"], [])
+
+
+def _slow(runs):
+    pace.note(("trip", "1", "go"), 3601)
+
+
+def _claimed(runs):
+    elsewhere(lambda: lanes.take(runs[1].pk, 1, 0))
+
+
+def _not_crowded(runs):
+    lanes.CROWDED = timedelta(hours=1)
+
+
+def _earlier(runs):
+    runs.reverse()
+
+
+def _tried(runs):
+    WorkflowRun.objects.filter(pk=runs[1].pk).update(attempt=1)
+
+
+def _watched(runs):
+    connection.execute_wrappers.append(lambda execute, *args: execute(*args))
+
+
+def _unprepared(runs):
+    connection.ensure_connection()
+    connection.connection.prepare_threshold = None
+
+
+@pytest.mark.parametrize("why", [_slow, _claimed, _not_crowded, _earlier, _tried, _watched, _unprepared])
+def test_no_run_is_taken_along(messages, monkeypatch, why):
+    monkeypatch.setattr(lanes, "CROWDED", lanes.CROWDED)
+    runs = start("a", "b")
+    why(runs)
+    execute(runs[0])
+    connection.execute_wrappers.clear()
+    connection.close()
+    assert len(CALLS) == 3
+    assert reloaded(runs[1]).sequence == 1
+
+
+def test_no_run_of_another_queue_is_taken_along(messages):
+    runs = start("a")
+
+    @workflow("elsewhere", queue="elsewhere")
+    class Elsewhere:
+        @step(start=True)
+        def begin(self):
+            return complete()
+
+    for _ in range(pace.ENOUGH):
+        pace.note(("elsewhere", "1", "begin"), 0)
+    other = engine.start(Elsewhere)
+    execute(runs[0])
+    assert reloaded(other).attempt == 0
+
+
+def test_a_step_that_may_take_long_is_left_to_others_while_there_are_two(messages):
+    runs = start("a", "b")
+    pace.note(("trip", "1", "come"), 3601)
+    messages.clear()
+    execute(runs[0])
+    assert CALLS == ["a go", "b go", "a rest", "b rest"]
+    assert messages == [(dispatch.EXECUTE, (run.pk, 3, 0)) for run in runs]
+
+
+def test_a_posted_move_of_a_run_that_moved_on_is_discarded(messages, caplog):
+    runs = start("a", "b", atomic=False)
+    INTERRUPTIONS["a rest"] = engine.cancel
+    with caplog.at_level(logging.WARNING):
+        execute(runs[0])
+    assert "moved on while step rest ran; its result was discarded" in caplog.text
+    assert [reloaded(run).status for run in runs] == ["cancelled", "completed"]
+    assert visits(runs[1]) == THREE
+
+
+def test_a_posted_move_that_the_database_refuses_fails_the_step_alone(messages):
+    runs = start("a", "b")
+    # Its visit is in the history already, so its row of history is refused, and all else with it.
+    StepExecution.objects.create(
+        run=runs[0],
+        sequence=1,
+        step_name="go",
+        status="completed",
+        started_at=timezone.now(),
+        created_at=timezone.now(),
+    )
+    execute(runs[0])
+    refused = reloaded(runs[0])
+    assert (refused.status, refused.sequence, refused.attempt) == ("suspended", 1, 1)
+    assert "IntegrityError" in refused.error
+    assert visits(runs[1]) == THREE
+
+
+def test_moves_that_cannot_be_posted_any_more_are_made_on_the_other_connection(messages):
+    def cut(run_id):
+        ours = connection.connection.info.backend_pid
+        elsewhere(
+            lambda: connection.cursor().execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid NOT IN (%s, pg_backend_pid())",
+                [ours],
+            )
+        )
+
+    runs = start("a", "b")
+    connection.ensure_connection()
+    INTERRUPTIONS["b go"] = cut
+    execute(runs[0])
+    assert [reloaded(run).status for run in runs] == ["completed"] * 2
+    assert [visits(run) for run in runs] == [THREE] * 2
+
+
+def test_an_answer_that_is_lost_is_found_out_by_the_fence(messages, monkeypatch, caplog):
+    runs = start("a", "b")
+    answer, lost = pipe.Pipe.answer, []
+
+    def lose(self):
+        found = answer(self)
+        lost.append(found)
+        return None if len(lost) == 1 else found
+
+    monkeypatch.setattr(pipe.Pipe, "answer", lose)
+    execute(runs[0])
+    # It was written after all. Who has it now cannot be told from another worker, so its lease runs out.
+    moved = reloaded(runs[0])
+    assert (moved.status, moved.sequence, moved.attempt) == ("running", 2, 1)
+    assert reloaded(runs[1]).status == "completed"
+    assert "moved on" in caplog.text
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_worker_that_is_made_to_end_leaves_both_runs_to_others(messages, atomic):
+    def end(run_id):
+        raise SystemExit(-(256 - 15))
+
+    runs = start("a", "b", atomic=atomic)
+    messages.clear()
+    INTERRUPTIONS["b rest"] = end
+    with pytest.raises(SystemExit):
+        execute(runs[0])
+    waiting, broken_off = map(reloaded, runs)
+    assert (waiting.current_step, waiting.attempt, waiting.lease_until) == ("come", 0, None)
+    assert messages == [(dispatch.EXECUTE, (waiting.pk, 3, 0))]
+    assert (broken_off.current_step, broken_off.attempt) == ("rest", 0)
+    assert broken_off.lease_until < timezone.now()
+
+
+def test_a_worker_that_ends_while_it_waits_for_an_answer_leaves_the_run_to_its_lease(messages, monkeypatch):
+    def end(self):
+        self.close()
+        raise SystemExit
+
+    runs = start("a", "b")
+    monkeypatch.setattr(pipe.Pipe, "answer", end)
+    with pytest.raises(SystemExit):
+        execute(runs[0])
+    assert all(run.lease_until is None or run.lease_until < timezone.now() for run in map(reloaded, runs))
+    monkeypatch.undo()
+    connection.close()
+    for run in map(reloaded, runs):
+        execute(run)
+    assert [reloaded(run).status for run in runs] == ["completed"] * 2
+
+
+def test_a_step_whose_lease_is_over_and_somebody_elses_is_not_begun(messages):
+    run = start("a")[0]
+    claim = lanes.take(run.pk, 1, 0)
+    claim.asked -= 3600
+    WorkflowRun.objects.update(lease_until=run.created_at - timedelta(hours=1))
+    elsewhere(lambda: lanes.take(run.pk, 1, 1))
+    lanes.go_on(claim, worker.Turn(queue=None))
+    assert CALLS == []
+
+
+def test_what_does_not_fit_into_the_networks_buffers_is_posted_too(messages):
+    runs = start("a", "b")
+    text = "x" * 900_000
+    WorkflowRun.objects.update(data={"name": "a", "text": ""})
+
+    def grow(run_id):
+        get_context().text = text
+
+    INTERRUPTIONS["a go"] = grow
+    execute(runs[0])
+    assert [len(reloaded(run).data["text"]) for run in runs] == [900_000, 900_000]
+    assert [reloaded(run).status for run in runs] == ["completed"] * 2
+
+
+def test_two_workers_take_along_different_runs(messages):
+    start(*"abcdefgh")
+    places = pace.quick_places()
+    taken = together(*[lambda: postgresql.claim_another(places, 0)] * 4)
+    assert len({run.pk for run in taken if run}) == len([run for run in taken if run]) >= 1
+    assert all(run.attempt == 1 for run in taken if run)
+
+
+def test_a_process_that_was_forked_has_a_pipe_of_its_own(monkeypatch):
+    connection.ensure_connection()
+    ours = pipe.of_this_thread()
+    assert pipe.of_this_thread() is ours
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    forked = pipe.of_this_thread()
+    assert forked is not ours
+    ours.close()
+    forked.close()
+
+
+def test_a_database_that_takes_no_more_connections_is_no_reason_to_fail(messages, monkeypatch):
+    runs = start("a", "b")
+    connection.ensure_connection()
+    refuse = mock.Mock(side_effect=connection.Database.OperationalError)
+    monkeypatch.setattr(type(connections[DEFAULT_DB_ALIAS]), "get_new_connection", refuse)
+    execute(runs[0])
+    assert refuse.called
+    assert (reloaded(runs[0]).status, CALLS) == ("completed", ["a go", "a rest", "a come"])
