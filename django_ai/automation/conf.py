@@ -192,8 +192,12 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 
 
 def _configured() -> Mapping[str, Any]:
-    given: Mapping[str, Any] = getattr(django_settings, "DJANGO_AI", {})
+    # Several are read in each step, and of a setting that a project lacks Django remembers nothing, not even that.
+    given: Mapping[str, Any] = getattr(django_settings._wrapped, "DJANGO_AI", _NOTHING)  # type: ignore[misc]  # noqa: SLF001
     return given
+
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 def _fault(key: str, value: object) -> str | None:

@@ -36,7 +36,7 @@ def take_step(claim: Claim, turn: Turn) -> bool:
         return False
     fence = _fence(claim)
     try:
-        with heartbeat.keeping(claim.run), notices.attempt(claim):
+        with heartbeat.keeping(claim.run), notices.attempt(claim, turn.wanted):
             return _settled(claim, fence, turn, logs.about(claim.run), lambda: _attempt(claim, turn))
     except BaseException as error:  # the worker is made to end, or the step ends it
         stopping.give_back(claim.run, {fence, _fence(claim)}, error)

@@ -17,7 +17,7 @@ from ..machine.statuses import COMPLETED, FINAL
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
 from . import announcing, columns, creating, history, inbox, notices, vendors
 from .turn import Turn
-from .writes import Writes
+from .writes import NewRow, Writes
 
 ACTIVE_CHILD_FIELD = "active_subworkflow_run_id"
 
@@ -116,7 +116,8 @@ class Prepared:
             announcing.have_woken(self.run, self.wait, self.now)
         if not self.claims:
             announcing.have_run([self.run])
-        notices.moved(self.left, self.run, self.transition, self.now)
+        wanted = self.turn.wanted if self.turn else notices.wanted_now()
+        notices.moved(self.left, self.run, self.transition, self.now, wanted)
 
 
 def prepare(
@@ -148,7 +149,10 @@ def prepare(
         fence=fence,
         columns=changed,
         ends_wait=left.wait is not None,
-        rows=[*history.rows_of(run, left, transition, message, now), *([wait] if wait else []), *letters],
+        rows=[
+            *history.rows_of(run, left, transition, message, now),
+            *(NewRow.of(row) for row in ([wait, *letters] if wait else letters)),
+        ],
         message=message,
         marks=inbox.marks_of(left.sequence, left.changes),
     )

@@ -76,7 +76,7 @@ class Listener:
     """Hears of runs. All it does must be quick; what it raises is logged and hurts nobody."""
 
     def wants(self) -> frozenset[Kind]:
-        """Return what it wants to hear of now; asked at each move, so it must cost next to nothing."""
+        """Return what it wants to hear of now; asked by each task and for each move outside of one."""
         return NONE
 
     def hear(self, notice: Notice) -> None:

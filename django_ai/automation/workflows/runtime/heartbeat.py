@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import monotonic, sleep
 
 from django.db import close_old_connections, connections
@@ -103,14 +101,19 @@ def let_go(run: WorkflowRun, sequence: int, attempt: int) -> None:
         heart.release((run.pk, sequence, attempt))
 
 
-@contextmanager
-def keeping(run: WorkflowRun) -> Iterator[None]:
-    """Keep the claim of ``run`` alive while the block runs."""
-    # Threads do not survive a fork: each process has a heart of its own.
-    heart = _hearts.setdefault(os.getpid(), Heart())
-    fence = (run.pk, run.sequence, run.attempt)
-    heart.keep(fence)
-    try:
-        yield
-    finally:
-        heart.release(fence)
+class keeping:  # noqa: N801 - used as a function
+    """Keep the claim of a run alive while the block runs."""
+
+    __slots__ = ("_fence", "_heart")
+
+    def __init__(self, run: WorkflowRun) -> None:
+        self._fence = (run.pk, run.sequence, run.attempt)
+        # Threads do not survive a fork: each process has a heart of its own.
+        heart = _hearts.get(os.getpid())
+        self._heart = heart or _hearts.setdefault(os.getpid(), Heart())
+
+    def __enter__(self) -> None:
+        self._heart.keep(self._fence)
+
+    def __exit__(self, *_: object) -> None:
+        self._heart.release(self._fence)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Model
-
 from ...conf import settings
 from ..machine.changes import Changes, between
 from ..machine.commands import CLOCKS, WaitKind
@@ -16,6 +14,7 @@ from ..machine.state import StepRecord, Transition
 from ..machine.statuses import CANCELLED
 from ..models import PastWait, Signal, StepExecution, Suspension, WaitOutcome, WorkflowRun
 from . import rows
+from .writes import NewRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def _is_visited(run: WorkflowRun) -> bool:
 
 def rows_of(
     run: WorkflowRun, left: Left, transition: Transition, message: Signal | None, now: datetime
-) -> Iterator[Model]:
+) -> Iterator[NewRow]:
     """Yield what is to be kept of the move: the step's visit that has ended, and the wait."""
     if left.wait is not None and left.wait.kind != WaitKind.RETRY:  # a back-off is part of its step's visit
         yield _past_wait(run, left, _outcome(left.wait, left, transition, message), now)
@@ -73,34 +72,36 @@ def rows_of(
         yield _visit(run, left, transition.record, now)
 
 
-def _visit(run: WorkflowRun, left: Left, record: StepRecord, now: datetime) -> StepExecution:
-    return StepExecution(
-        run_id=run.pk,
-        sequence=left.sequence,
-        step_name=record.step,
-        status=record.status,
-        attempts=record.attempts,
-        error=record.error,
-        failures=[rows.failure_data(failure) for failure in record.failures],
-        changes=left.changes,
-        started_at=left.visit_started_at or now,
-        created_at=now,
-    )
+def _visit(run: WorkflowRun, left: Left, record: StepRecord, now: datetime) -> NewRow:
+    values = {
+        "run_id": run.pk,
+        "sequence": left.sequence,
+        "step_name": record.step,
+        "status": record.status,
+        "attempts": record.attempts,
+        "error": record.error,
+        "failures": [rows.failure_data(failure) for failure in record.failures],
+        "changes": left.changes,
+        "started_at": left.visit_started_at or now,
+        "created_at": now,
+    }
+    return NewRow(StepExecution, values)
 
 
-def _past_wait(run: WorkflowRun, left: Left, outcome: WaitOutcome, now: datetime) -> PastWait:
+def _past_wait(run: WorkflowRun, left: Left, outcome: WaitOutcome, now: datetime) -> NewRow:
     assert left.wait is not None
-    return PastWait(
-        run_id=run.pk,
-        sequence=left.sequence,
-        step_name=left.step,
-        kind=left.wait.kind,
-        name=left.wait.name,
-        outcome=outcome,
-        visit=left.wait.visit,
-        started_at=left.wait.created_at,
-        ended_at=now,
-    )
+    values = {
+        "run_id": run.pk,
+        "sequence": left.sequence,
+        "step_name": left.step,
+        "kind": left.wait.kind,
+        "name": left.wait.name,
+        "outcome": outcome,
+        "visit": left.wait.visit,
+        "started_at": left.wait.created_at,
+        "ended_at": now,
+    }
+    return NewRow(PastWait, values)
 
 
 def _outcome(wait: Suspension, left: Left, transition: Transition, message: Signal | None) -> WaitOutcome:

@@ -32,7 +32,7 @@ listeners: list[Listener] = []
 
 def started(runs: Sequence[WorkflowRun], transitions: Iterable[Transition], now: datetime) -> None:
     """Tell of new runs when the caller's transaction commits."""
-    wanted = _wanted()
+    wanted = wanted_now()
     if wanted:
         told = [
             notice
@@ -52,9 +52,8 @@ def trace_context(definition: WorkflowDefinition) -> str:
     return ""
 
 
-def moved(left: Left, run: WorkflowRun, transition: Transition, now: datetime) -> None:
-    """Tell how a run moved when the caller's transaction commits."""
-    wanted = _wanted()
+def moved(left: Left, run: WorkflowRun, transition: Transition, now: datetime, wanted: frozenset[Kind]) -> None:
+    """Tell how a run moved when the caller's transaction commits, as far as that is ``wanted``."""
     if wanted:
         _tell_after_commit([notice for notice in of_move(left, run, transition, now) if notice.kind in wanted])
 
@@ -106,10 +105,11 @@ class attempt:  # noqa: N801 - used as a function
     Enter it when the claim has committed and before the step's own transaction begins.
     """
 
-    __slots__ = ("_around", "_claim", "_token")
+    __slots__ = ("_around", "_claim", "_token", "_wanted")
 
-    def __init__(self, claim: Claimed) -> None:
+    def __init__(self, claim: Claimed, wanted: frozenset[Kind] | None = None) -> None:
         self._claim = claim
+        self._wanted = wanted_now() if wanted is None else wanted
         self._around: ExitStack | None = None
 
     def __enter__(self) -> None:
@@ -118,7 +118,7 @@ class attempt:  # noqa: N801 - used as a function
         for listener in listeners:
             with _HARMLESS:
                 self._surround(listener.around(self._claim))
-        if Kind.STEP_STARTED in _wanted():
+        if Kind.STEP_STARTED in self._wanted:
             _tell([_of_attempt(run, self._claim.watch.now())])
 
     def _surround(self, context: AbstractContextManager[object] | None) -> None:
@@ -171,8 +171,8 @@ def ticked(*, resent: int, redelivered: int) -> None:
             listener.ticked(resent, redelivered)
 
 
-def _wanted() -> frozenset[Kind]:
-    # Asked twice a step, so it makes no set where one will do.
+def wanted_now() -> frozenset[Kind]:
+    """Return what some listener wants to hear of. A task asks once: it costs more than what else a step tells."""
     wanted = NONE
     for listener in listeners:
         kinds = listener.wants()

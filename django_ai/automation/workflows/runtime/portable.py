@@ -76,8 +76,8 @@ def write(writes: Writes) -> bool:
         return False
     if writes.ends_wait:
         Suspension.objects.using(writes.database).filter(pk=writes.run.pk).delete()
-    for model, group in groupby(writes.rows, key=type):
-        _all(model, writes.database).bulk_create(list(group))
+    for model, group in groupby(writes.rows, key=lambda row: row.model):
+        _all(model, writes.database).bulk_create([row.instance() for row in group])
     if writes.message:
         Signal.objects.using(writes.database).filter(pk=writes.message.pk).update(**writes.marks)
     return True

@@ -15,7 +15,7 @@ from ..machine.statuses import RUNNING, SUSPENDED
 from ..models import Signal, SignalState, Suspension, WorkflowRun
 from . import pace, portable, rows, sql
 from .pipe import Pipe, of_this_thread
-from .writes import Writes
+from .writes import NewRow, Writes
 
 
 def transaction(*, alone: bool, savepoint: bool = False) -> AbstractContextManager[None]:
@@ -200,7 +200,7 @@ def insert(new: Sequence[Model], batch_size: int) -> None:
         portable.insert(new, batch_size)
         return
     (row,) = new
-    ((row.pk,),) = sql.execute(_new_row(type(row)), sql.values_of(row))
+    ((row.pk,),) = sql.execute(_new_row(type(row)), sql.values_of(NewRow.of(row)))
     row._state.adding, row._state.db = False, rows.alias()
 
 
@@ -231,7 +231,7 @@ def _text(writes: Writes) -> str:
     return _move(
         tuple(writes.columns),
         tuple(writes.fence),
-        tuple(type(row) for row in writes.rows),
+        tuple(row.model for row in writes.rows),
         tuple(writes.marks) if writes.message else (),
         ends_wait=writes.ends_wait,
     )

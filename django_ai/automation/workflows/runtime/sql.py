@@ -11,10 +11,14 @@ from typing import Any, TypeAlias, TypeVar, cast
 from django.db import connections
 from django.db.models import Field, JSONField, Model
 
+from ..models import WorkflowRun
 from . import rows
+from .writes import NewRow
 
 AnyField: TypeAlias = "Field[Any, Any]"
 Row = TypeVar("Row", bound=Model)
+# A field's parameter, its attribute, and what prepares its value, if anything has to.
+Prepared: TypeAlias = "tuple[str, str, Callable[[Any], Any] | None]"
 
 
 def table(model: type[Model]) -> str:
@@ -118,11 +122,16 @@ def values(model: type[Model], given: Mapping[str, Any], prefix: str = "") -> di
     return {name: prepare(value) if prepare else value for (name, _, prepare), value in prepared}
 
 
-def values_of(row: Model, prefix: str = "") -> dict[str, Any]:
+def values_of(row: NewRow, prefix: str = "") -> dict[str, Any]:
     """Return the values of a new row as parameters."""
-    model, given = type(row), vars(row)
-    prepared = [_prepared(model, field.attname, prefix) for field in inserted(model)]
-    return {name: prepare(given[key]) if prepare else given[key] for name, key, prepare in prepared}
+    given = row.values
+    plan = _insertion(row.model, prefix)
+    return {name: prepare(given[key]) if prepare else given[key] for name, key, prepare in plan}
+
+
+@cache
+def _insertion(model: type[Model], prefix: str) -> tuple[Prepared, ...]:
+    return tuple(_prepared(model, field.attname, prefix) for field in inserted(model))
 
 
 def instance(model: type[Row], given: Sequence[Any]) -> Row:
@@ -135,13 +144,13 @@ def instance(model: type[Row], given: Sequence[Any]) -> Row:
 
 
 @cache
-def _prepared(model: type[Model], name: str, prefix: str) -> tuple[str, str, Callable[[Any], Any] | None]:
+def _prepared(model: type[Model], name: str, prefix: str) -> Prepared:
     """Return a field's parameter, its attribute, and what prepares its value, if anything has to."""
     field = _field(model, name)
     prepare: Callable[[Any], Any] | None = None
     if isinstance(field, JSONField):
         prepare = partial(_json, field.encoder)
-    elif field.is_relation:  # a user's key may be of any type
+    elif field.is_relation and field.related_model is not WorkflowRun:  # a user's key may be of any type
         prepare = partial(_key, field)
     return f"{prefix}{field.attname}", field.attname, prepare
 

@@ -12,7 +12,8 @@ from ...conf import settings
 from ..machine.state import Transition
 from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
-from . import dispatch, pace, stopping, vendors
+from . import dispatch, notices, pace, stopping, vendors
+from .hearing import Kind
 
 if TYPE_CHECKING:
     from . import commit
@@ -50,6 +51,7 @@ class Turn:
         lanes: the runs that are gone on with, in turns: claims, and parents whose child has ended.
         coming: those that a move brings along which is not committed yet.
         posted: the move that is being committed meanwhile, if there is one.
+        wanted: of what listeners want to hear.
         crowded: whether other runs wait for a worker of this queue, as far as is known.
         after: the run of this or a lower number was begun with last.
         task, rest: the messages that came together with this one and are still to be done.
@@ -63,6 +65,7 @@ class Turn:
     lanes: deque[Claim | int] = field(default_factory=deque)
     coming: list[Claim | int] = field(default_factory=list)
     posted: Posted | None = None
+    wanted: frozenset[Kind] = field(default_factory=notices.wanted_now)
     crowded: bool = False
     after: int = 0
     task: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Protocol, cast
 
 from django.db import connections
@@ -49,4 +50,9 @@ WAYS: dict[str, Way] = {"postgresql": cast(Way, postgresql)}
 
 def way() -> Way:
     """Return how the database of the runs is written to."""
-    return WAYS.get(connections[rows.alias()].vendor, cast(Way, portable))
+    return WAYS.get(_vendor(rows.alias()), cast(Way, portable))
+
+
+@cache
+def _vendor(database: str) -> str:
+    return connections[database].vendor

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Model
 
 from ..models import Signal, WorkflowRun
+
+
+class NewRow(NamedTuple):
+    """A row to be inserted: all that an INSERT gives, by attribute. It costs less than an instance of the model."""
+
+    model: type[Model]
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, instance: Model) -> NewRow:
+        """Return the row that an instance is in memory."""
+        return cls(type(instance), vars(instance))
+
+    def instance(self) -> Model:
+        """Return it as an instance of its model."""
+        fields = (field.attname for field in self.model._meta.concrete_fields)
+        return self.model(**{name: self.values[name] for name in fields if name in self.values})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +46,7 @@ class Writes:
     fence: Mapping[str, Any]
     columns: Mapping[str, Any]
     ends_wait: bool = False
-    rows: Sequence[Model] = ()
+    rows: Sequence[NewRow] = ()
     message: Signal | None = None
     marks: Mapping[str, Any] = field(default_factory=dict)
 
