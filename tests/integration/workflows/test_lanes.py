@@ -30,10 +30,12 @@ def _crowded(_calm, monkeypatch):
     monkeypatch.setattr(lanes, "CROWDED", timedelta(seconds=-1))
     monkeypatch.setattr(pace, "QUICK_SECONDS", 3600)
     pace.forget()
+    lanes.forget()
     CALLS.clear()
     INTERRUPTIONS.clear()
     yield
     pace.forget()
+    lanes.forget()
 
 
 @pytest.fixture
@@ -120,6 +122,18 @@ def test_the_message_of_a_run_that_was_taken_along_does_nothing(messages):
     assert len(CALLS) == 6
 
 
+def test_a_message_of_a_run_that_was_taken_along_goes_on_with_those_that_were_left_behind(messages, settings):
+    settings.DJANGO_AI = {"STEPS_PER_TASK": 6}
+    runs = start(*"abcde")
+    execute(runs[0])
+    left = [run.sequence == 1 for run in map(reloaded, runs)]
+    assert left == [False, False, False, True, True]
+    execute(runs[1])
+    assert [reloaded(run).status for run in runs] == ["completed"] * 5
+    execute(runs[1])
+    assert len(CALLS) == 15
+
+
 def test_one_task_goes_on_until_its_turn_is_over(messages, settings):
     settings.DJANGO_AI = {"STEPS_PER_TASK": 9}
     runs = start(*"abcdef")
@@ -135,7 +149,7 @@ def test_the_runs_of_one_message_are_run_in_turns(messages):
     runs = start("a", "b", "c")
     messages.clear()
     worker.several(dispatch.EXECUTE, None, [(run.pk, 1, 0) for run in runs])
-    assert (CALLS[:6], sorted(CALLS[6:]), messages) == (IN_TURNS, ["c come", "c go", "c rest"], [])
+    assert (CALLS, messages) == ([f"{name} {step}" for step in ("go", "rest", "come") for name in "abc"], [])
 
 
 def _slow(runs):

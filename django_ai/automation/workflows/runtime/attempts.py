@@ -44,10 +44,8 @@ def take_step(claim: Claim, turn: Turn) -> bool:
 
 
 def collect(turn: Turn) -> None:
-    """Wait until the move that is being committed is, and go on with its run if its next step is claimed."""
-    posted, turn.posted = turn.posted, None
-    if posted is None:
-        return
+    """Wait until the oldest move that is being committed is, and go on with its run if its next step is claimed."""
+    posted = turn.posted.popleft()
     left = posted.move.left
     lines = {**logs.about(posted.claim.run), "step": left.step, "attempt": left.attempt}
     try:
@@ -160,9 +158,8 @@ def _settle_by_itself(claim: Claim, definition: WorkflowDefinition, happening: R
     if not turn.others() or not commit.is_one_statement(transition):
         return commit.commit(claim.run, transition, claim.watch.now(), turn=turn)
     move = commit.prepare(claim.run, transition, claim.watch.now(), turn=turn)
-    collect(turn)
-    if turn.lanes and turn.pipe and vendors.way().send(turn.pipe, move.writes):
-        turn.posted = Posted(move, claim, fence)
+    if turn.pipe and vendors.way().send(turn.pipe, move.writes):
+        turn.posted.append(Posted(move, claim, fence))
         return False
     return commit.carry_out(move)
 

@@ -1,8 +1,8 @@
-"""How one task goes on with two runs in turns: while the move of one is being committed, the other one's code runs.
+"""How one task goes on with a few runs in turns: while the moves of some are being committed, another one's code runs.
 
 A commit takes the database about as long as a quick step takes the worker, which would wait for it otherwise.
-The second run comes with the same message, or is one that waits for a worker anyway: then its own message,
-which comes later, finds the fence moved. One step's code runs at a time, and never before the move that led
+The other runs come with the same message, or are such as wait for a worker anyway: then their own messages,
+which come later, find the fence moved. One step's code runs at a time, and never before the move that led
 to it is committed.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 
@@ -20,8 +21,8 @@ from .turn import Claim, Turn
 
 logger = logging.getLogger(__name__)
 
-# More would keep the worker no busier: while one move is committed, one other step is run.
-LANES = 2
+# Two moves are being committed while one step is run. More would keep the worker no busier.
+LANES = 3
 
 # When the message of a run has waited for this long, others wait behind it.
 CROWDED = timedelta(seconds=0.05)
@@ -61,6 +62,32 @@ def is_crowded(run: WorkflowRun) -> bool:
     return run.dispatched_at is not None and claimed_at - run.dispatched_at > CROWDED
 
 
+@dataclass(slots=True)
+class _Memory:
+    """What this process knows from its last turn: in which queue runs wait, and that they follow on this one."""
+
+    queue: str | None = None
+    after: int | None = None
+
+
+_memory = _Memory()
+
+
+def turn_for_others() -> Turn | None:
+    """Return a turn for those whom the last one left behind, None where it left nobody.
+
+    Whoever takes others along is sent their messages too, of which each would cost the worker a wait for the next.
+    """
+    if _memory.after is None:
+        return None
+    return Turn(queue=_memory.queue, crowded=True, after=_memory.after)
+
+
+def forget() -> None:
+    """Know of nobody who waits."""
+    _memory.after = None
+
+
 def go_on(claim: Claim | None, turn: Turn) -> None:
     """Run the claimed step and what follows while the turn lasts: in its run, its family, and others meanwhile."""
     if claim is not None:
@@ -72,6 +99,7 @@ def go_on(claim: Claim | None, turn: Turn) -> None:
         _leave(turn)
         raise
     finally:
+        _memory.queue, _memory.after = turn.queue, turn.after if turn.crowded else None
         if turn.pipe is not None:
             turn.pipe.rest()
         turn.hand_over()
@@ -82,7 +110,7 @@ def _next(turn: Turn) -> Claim | int | None:
         _fill(turn)
         if turn.lanes:
             return turn.lanes.popleft()
-        if turn.posted is None:
+        if not turn.posted:
             return None
         attempts.collect(turn)
 
@@ -125,7 +153,7 @@ def _has_room(turn: Turn) -> bool:
     if not turn.others() and turn.rest:
         # But one is done in each turn, however short, or they would go round for ever.
         return turn.lasts() or not turn.has_begun
-    if turn.others() >= LANES or not (turn.rest or turn.crowded) or not turn.lasts():
+    if turn.others() >= LANES or not (turn.lasts() if turn.rest else turn.crowded and turn.is_young()):
         return False
     claims = [lane for lane in turn.lanes if isinstance(lane, Claim)]
     return all(pace.is_quick(pace.place_of(claim.run)) for claim in claims) and turn.may_post()
@@ -157,7 +185,8 @@ def _another(turn: Turn) -> Claim | None:
 
 def _leave(turn: Turn) -> None:
     """Leave the runs whose next step is claimed and not begun to other workers."""
-    attempts.collect(turn)
+    while turn.posted:
+        attempts.collect(turn)
     for lane in turn.lanes:
         if isinstance(lane, Claim):
             stopping.release(lane.run)

@@ -1,4 +1,4 @@
-"""A second connection to PostgreSQL, on which a move is committed while the worker does something else."""
+"""A second connection to PostgreSQL, on which moves are committed while the worker does something else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import select
 import threading
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 from django.db import Error, connections
@@ -15,15 +16,17 @@ from . import rows, sql
 
 
 class Pipe:
-    """Sends one statement, and takes its answer later. It never raises an error of the database.
+    """Sends statements, and takes their answers later, in the same order. It raises no error of the database.
 
-    A connection that is waiting for an answer takes no other statement, and what a step asks of the database
-    must not wait: so this is not the connection of the process's queries, but one beside it, made alike.
+    Each is a transaction by itself, by a synchronisation point behind it: libpq's pipeline mode. What a step
+    asks of the database must not wait for them, so this is not the connection of the process's queries, but
+    one beside it, made alike.
     """
 
     def __init__(self, database: str) -> None:
         self._connection: Any = connections[database].copy()
         self._prepared: dict[str, bytes] = {}
+        self._numbers = count()
         self._adapt: Any = None
 
     def open(self) -> Pipe | None:
@@ -36,8 +39,10 @@ class Pipe:
                 connection.ensure_connection()
             except Error:
                 return None
+            raw: Any = connection.connection
+            raw.pgconn.enter_pipeline_mode()
             self._prepared.clear()
-            self._adapt = connection.Database.adapt.Transformer(connection.connection)
+            self._adapt = connection.Database.adapt.Transformer(raw)
         return self
 
     def send(self, text: str, parameters: Mapping[str, Any]) -> bool:
@@ -51,6 +56,7 @@ class Pipe:
             formats = [driver.adapt.PyFormat.TEXT] * len(names)
             values = self._adapt.dump_sequence([parameters[name] for name in names], formats)
             server.send_query_prepared(self._name(text), values)
+            server.pipeline_sync()
             while server.flush():  # more than the network takes at once
                 self._wait(select.POLLIN | select.POLLOUT)
                 server.consume_input()
@@ -63,7 +69,9 @@ class Pipe:
         return True
 
     def answer(self) -> bool | None:
-        """Wait until the statement is done; say whether it gave a row, None if it failed or nobody can tell."""
+        """Wait until the oldest statement is done; say whether it gave a row, None if it failed or nobody can tell."""
+        if self._connection.connection is None:
+            return None
         driver = self._connection.Database
         try:
             result = self._result()
@@ -73,8 +81,10 @@ class Pipe:
         except BaseException:
             self.close()
             raise
-        done = result is not None and result.status == driver.pq.ExecStatus.TUPLES_OK
-        return bool(result.ntuples) if done else None
+        if result is None or result.status != driver.pq.ExecStatus.TUPLES_OK:
+            self._prepared.clear()  # among what failed may be its preparation
+            return None
+        return bool(result.ntuples)
 
     def rest(self) -> None:
         """Close the connection if the project's settings do not let it live on."""
@@ -85,24 +95,25 @@ class Pipe:
         self._connection.close()
 
     def _name(self, text: str) -> bytes:
-        """Return the name of a statement, which the server has parsed and planned then."""
+        """Return the name of a statement, which the server has parsed by the time that it needs it."""
         if text not in self._prepared:
-            driver, server = self._connection.Database, self._connection.connection.pgconn
-            name = f"django_ai_{len(self._prepared)}".encode()
-            if server.prepare(name, text.encode()).status != driver.pq.ExecStatus.COMMAND_OK:
-                raise driver.OperationalError
+            name = f"django_ai_{next(self._numbers)}".encode()
+            self._connection.connection.pgconn.send_prepare(name, text.encode())
             self._prepared[text] = name
         return self._prepared[text]
 
     def _result(self) -> Any:
-        server = self._connection.connection.pgconn
+        """Return what came last before the next synchronisation point."""
+        server, statuses = self._connection.connection.pgconn, self._connection.Database.pq.ExecStatus
         last = None
         while True:
             while server.is_busy():
                 self._wait(select.POLLIN)
                 server.consume_input()
             result = server.get_result()
-            if result is None:
+            if result is None:  # there is nothing more of this statement
+                continue
+            if result.status == statuses.PIPELINE_SYNC:
                 return last
             last = result
 

@@ -50,7 +50,7 @@ class Turn:
         steps, until: how many steps it may still run, and until when by ``monotonic``.
         lanes: the runs that are gone on with, in turns: claims, and parents whose child has ended.
         coming: those that a move brings along which is not committed yet.
-        posted: the move that is being committed meanwhile, if there is one.
+        posted: the moves that are being committed meanwhile, oldest first.
         wanted: of what listeners want to hear.
         crowded: whether other runs wait for a worker of this queue, as far as is known.
         after: the run of this or a lower number was begun with last.
@@ -64,7 +64,7 @@ class Turn:
     until: float = field(default_factory=lambda: monotonic() + settings.SECONDS_PER_TASK)
     lanes: deque[Claim | int] = field(default_factory=deque)
     coming: list[Claim | int] = field(default_factory=list)
-    posted: Posted | None = None
+    posted: deque[Posted] = field(default_factory=deque)
     wanted: frozenset[Kind] = field(default_factory=notices.wanted_now)
     crowded: bool = False
     after: int = 0
@@ -77,6 +77,11 @@ class Turn:
     def lasts(self) -> bool:
         """Say whether the task may go on at all."""
         return self.steps > 0 and monotonic() < self.until and not stopping.announced()
+
+    def is_young(self) -> bool:
+        """Say whether what is begun now will most likely come to its end in this turn, and need no message."""
+        in_time = self.until - monotonic() > settings.SECONDS_PER_TASK / 2
+        return in_time and self.steps > settings.STEPS_PER_TASK / 2 and not stopping.announced()
 
     def stays(self, workflow: str, version: str, transition: Transition) -> bool:
         """Say whether this task runs the step that a transition leads to: there is one, for this queue, in time."""
@@ -94,7 +99,7 @@ class Turn:
 
     def others(self) -> int:
         """Return how many runs the task goes on with beside the one whose step is being run."""
-        return len(self.lanes) + (self.posted is not None)
+        return len(self.lanes) + len(self.posted)
 
     def take_on(self, next_one: Claim | int) -> None:
         """Go on with this when the move has committed: a claimed child, or a parent to deliver to."""

@@ -19,6 +19,8 @@ def execute(run_id: int, sequence: int, attempt: int) -> None:
     if claim:
         queue, crowded = dispatch.queue_of(claim.run), lanes.is_crowded(claim.run)
         lanes.go_on(claim, Turn(queue=queue, crowded=crowded, after=run_id))
+    elif turn := lanes.turn_for_others():
+        lanes.go_on(None, turn)
 
 
 def wake(run_id: int, sequence: int) -> None:
