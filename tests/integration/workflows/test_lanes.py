@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from django_ai.automation import broker
 from django_ai.automation.workflows.core import complete, engine, get_context, goto, step, workflow
-from django_ai.automation.workflows.models import StepExecution, WorkflowRun
-from django_ai.automation.workflows.runtime import dispatch, lanes, pace, pipe, postgresql, worker
+from django_ai.automation.workflows.models import Signal, StepExecution, Suspension, WorkflowRun
+from django_ai.automation.workflows.runtime import by_hand, dispatch, lanes, moving, pace, pipe, postgresql, worker
 
-from .declared import reloaded
+from .declared import declare_inquiry, reloaded
 from .racing import elsewhere, together
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
@@ -123,11 +123,10 @@ def test_the_message_of_a_run_that_was_taken_along_does_nothing(messages):
 
 
 def test_a_message_of_a_run_that_was_taken_along_goes_on_with_those_that_were_left_behind(messages, settings):
-    settings.DJANGO_AI = {"STEPS_PER_TASK": 6}
+    settings.DJANGO_AI = {"STEPS_PER_TASK": 9}
     runs = start(*"abcde")
     execute(runs[0])
-    left = [run.sequence == 1 for run in map(reloaded, runs)]
-    assert left == [False, False, False, True, True]
+    assert [reloaded(run).status for run in runs] == ["completed"] * 3 + ["running"] * 2
     execute(runs[1])
     assert [reloaded(run).status for run in runs] == ["completed"] * 5
     execute(runs[1])
@@ -368,3 +367,79 @@ def test_a_database_that_takes_no_more_connections_is_no_reason_to_fail(messages
     execute(runs[0])
     assert refuse.called
     assert (reloaded(runs[0]).status, CALLS) == ("completed", ["a go", "a rest", "a come"])
+
+
+def inquiries(count, **options):
+    declare_inquiry(**options)
+    for _ in range(pace.ENOUGH):
+        pace.note(("inquiry", "1", "note"), 0)
+    runs = [engine.start("inquiry") for _ in range(count)]
+    for run in runs:
+        execute(run)
+    return runs
+
+
+@pytest.fixture
+def posted(monkeypatch):
+    """The statements that were posted."""
+    found, send = [], pipe.Pipe.send
+
+    def noted(self, text, parameters):
+        found.append(text)
+        return send(self, text, parameters)
+
+    monkeypatch.setattr(pipe.Pipe, "send", noted)
+    return found
+
+
+def test_the_runs_that_a_signal_wakes_are_woken_while_others_go_on(messages, posted):
+    runs = inquiries(5)
+    engine.signal("answer", {"text": "yes"})
+    messages.clear()
+    worker.several(dispatch.DELIVER, None, [(run.pk,) for run in runs])
+    assert [(reloaded(run).status, reloaded(run).data["answers"]) for run in runs] == [("completed", ["yes"])] * 5
+    assert set(Signal.objects.values_list("state", flat=True)) == {"delivered"}
+    # The last one's steps are run alone.
+    assert (len(posted) >= 8, messages) == (True, [])
+
+
+@pytest.mark.parametrize("act", [lambda run: by_hand.edit(run, {"number": 7}), engine.cancel])
+def test_a_run_that_changed_before_its_move_was_posted_is_moved_under_its_lock(messages, posted, monkeypatch, act):
+    runs = inquiries(3)
+    engine.signal("answer", {"text": "yes"})
+    glances = moving.glances
+
+    def overtaken(run_ids):
+        seen = glances(run_ids)
+        elsewhere(lambda: act(runs[0].pk))
+        return seen
+
+    monkeypatch.setattr(moving, "glances", overtaken)
+    worker.several(dispatch.DELIVER, None, [(run.pk,) for run in runs])
+    found = [reloaded(run) for run in runs]
+    if act == engine.cancel:
+        assert [run.status for run in found] == ["cancelled", "completed", "completed"]
+    else:
+        assert [(run.status, run.data["answers"]) for run in found] == [("completed", ["yes"])] * 3
+        assert found[0].data["number"] == 7
+    assert posted
+
+
+def test_an_answer_that_does_not_fit_is_rejected_and_keeps_no_other(messages, settings):
+    runs = inquiries(3)
+    engine.signal("answer", {"text": "x" * 300}, run=runs[0])
+    engine.signal("answer", {"text": "short"})
+    settings.DJANGO_AI = {"MAX_CONTEXT_BYTES": 200}
+    worker.several(dispatch.DELIVER, None, [(run.pk,) for run in runs])
+    assert [reloaded(run).data["answers"] for run in runs] == [["short"]] * 3
+    assert [signal.state for signal in runs[0].signals.order_by("id")] == ["rejected", "delivered"]
+
+
+def test_timers_that_are_due_are_woken_while_others_go_on(messages, posted):
+    runs = inquiries(4, timeout=timedelta(hours=1), on_timeout="give_up")
+    for _ in range(pace.ENOUGH):
+        pace.note(("inquiry", "1", "give_up"), 0)
+    Suspension.objects.update(due_at=runs[0].created_at)
+    worker.several(dispatch.WAKE, None, [(run.pk, 2) for run in runs])
+    assert [reloaded(run).data["text"] for run in runs] == ["gave up"] * 4
+    assert len(posted) >= 6

@@ -390,15 +390,15 @@ def after_the_glance(monkeypatch):
 
     def arrange(act):
         way, acts = vendors.way(), [act]
-        glance = way.glance
+        glances = way.glances
 
-        def delayed(run_id):
-            seen = glance(run_id)
+        def delayed(run_ids):
+            seen = glances(run_ids)
             if acts:
                 elsewhere(acts.pop())
             return seen
 
-        monkeypatch.setattr(way, "glance", delayed)
+        monkeypatch.setattr(way, "glances", delayed)
 
     return arrange
 

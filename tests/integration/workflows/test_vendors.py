@@ -378,8 +378,8 @@ def test_a_delivery_reads_nothing_of_what_is_pending_for_others(known):
             Signal.objects.bulk_create(done)
             cursor.execute(f"ANALYZE {Signal._meta.db_table}")
         Signal.objects.bulk_create(signals)
-        values = {"id": 10**6, "run_id": 10**6, "status": "suspended", "state": "pending", "pending": "pending"}
-        for text in (postgresql._glance(clock.sql()[0]), postgresql._pending()):
+        values = {"ids": [10**6], "run_id": 10**6, "status": "suspended", "state": "pending", "pending": "pending"}
+        for text in (postgresql._glances(clock.sql()[0]), postgresql._pending()):
             cursor.execute(f"EXPLAIN {text}", values)
             plan = "\n".join(line for (line,) in cursor.fetchall())
             assert "workflow_signal_inbox" in plan

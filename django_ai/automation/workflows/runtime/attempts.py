@@ -22,14 +22,14 @@ from ..machine.happenings import Happening, Raised, Returned
 from ..machine.state import Failure, RunState, Transition
 from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
-from . import call, code, commit, heartbeat, notices, pace, rows, stopping, timeouts, vendors
+from . import call, code, commit, heartbeat, notices, pace, posting, rows, stopping, timeouts, vendors
 from .turn import Claim, Posted, Turn
 
 logger = logging.getLogger(__name__)
 
 
 def take_step(claim: Claim, turn: Turn) -> bool:
-    """Run the claimed step; say whether the next one is claimed too. What is posted says so when it is collected."""
+    """Run the claimed step; say whether the next one is claimed too, which a posted move says when it is collected."""
     turn.share(claim.run)
     turn.steps -= 1
     if not heartbeat.renew_late(claim.run, claim.asked):
@@ -41,36 +41,6 @@ def take_step(claim: Claim, turn: Turn) -> bool:
     except BaseException as error:  # the worker is made to end, or the step ends it
         stopping.give_back(claim.run, {fence, _fence(claim)}, error)
         raise
-
-
-def collect(turn: Turn) -> None:
-    """Wait until the oldest move that is being committed is, and go on with its run if its next step is claimed."""
-    posted = turn.posted.popleft()
-    left = posted.move.left
-    lines = {**logs.about(posted.claim.run), "step": left.step, "attempt": left.attempt}
-    try:
-        stays = _settled(posted.claim, posted.fence, turn, lines, lambda: _collect(posted, turn))
-    except Exception:
-        turn.rolled_back()
-        run = posted.claim.run
-        logger.exception("The move of %s could not be settled; its lease runs out.", run, extra=logs.about(run))
-        rows.leave_broken_connection()
-    except BaseException as error:
-        stopping.give_back(posted.claim.run, {posted.fence, _fence(posted.claim)}, error)
-        raise
-    else:
-        if stays:
-            turn.lanes.append(posted.claim)
-
-
-def _collect(posted: Posted, turn: Turn) -> bool:
-    written = turn.pipe.answer() if turn.pipe else None
-    if written is None:  # whatever went wrong, this says it; and its fence says whether it was written after all
-        return commit.carry_out(posted.move)
-    if not written:
-        raise StaleClaim
-    posted.move.announce()
-    return posted.move.claims
 
 
 def _fence(claim: Claim) -> tuple[int, int]:
@@ -157,9 +127,13 @@ def _settle_by_itself(claim: Claim, definition: WorkflowDefinition, happening: R
     transition = _decide(claim, definition, happening)
     if not turn.others() or not commit.is_one_statement(transition):
         return commit.commit(claim.run, transition, claim.watch.now(), turn=turn)
+    lines = logs.about(claim.run)
     move = commit.prepare(claim.run, transition, claim.watch.now(), turn=turn)
-    if turn.pipe and vendors.way().send(turn.pipe, move.writes):
-        turn.posted.append(Posted(move, claim, fence))
+
+    def finish(write: Callable[[], bool]) -> Claim | None:
+        return claim if _settled(claim, fence, turn, lines, write) else None
+
+    if posting.post(turn, Posted(move, claim, fence, finish)):
         return False
     return commit.carry_out(move)
 

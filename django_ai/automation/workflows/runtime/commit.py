@@ -89,7 +89,7 @@ def carry_out(move: Prepared) -> bool:
     return move.claims
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A move that is yet to be written; ``run`` is in memory already where it leads.
 
@@ -156,17 +156,7 @@ def prepare(
         message=message,
         marks=inbox.marks_of(left.sequence, left.changes),
     )
-    return Prepared(
-        run=run,
-        transition=transition,
-        now=now,
-        turn=turn,
-        left=left,
-        wait=wait,
-        letters=letters,
-        writes=writes,
-        claims=claim,
-    )
+    return Prepared(run, transition, now, turn, left, wait, letters, writes, claim)
 
 
 def _fence(run: WorkflowRun, *, unlocked: bool = False) -> dict[str, Any]:

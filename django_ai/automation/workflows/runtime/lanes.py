@@ -16,13 +16,16 @@ from time import monotonic
 
 from .. import logs
 from ..models import WorkflowRun
-from . import attempts, dispatch, moving, pace, rows, stopping, vendors
+from . import attempts, dispatch, moving, pace, posting, rows, stopping, vendors
 from .turn import Claim, Turn
 
 logger = logging.getLogger(__name__)
 
 # Two moves are being committed while one step is run. More would keep the worker no busier.
 LANES = 3
+
+# So many runs are read at once: of more, some will have moved on before their turn comes.
+SEEN_TOGETHER = 10
 
 # When the message of a run has waited for this long, others wait behind it.
 CROWDED = timedelta(seconds=0.05)
@@ -44,7 +47,10 @@ def _wake(run_id: int, sequence: int, turn: Turn) -> Claim | None:
 
 
 def _moved(run_id: int, decisions: moving.Decisions, turn: Turn) -> Claim | None:
-    moved = moving.move(run_id, decisions, lambda run: turn)
+    if run_id not in turn.seen and turn.rest:
+        together = [run_id, *(each[0] for each in turn.rest[: SEEN_TOGETHER - 1])]
+        turn.seen = {seen.run.pk: seen for seen in moving.glances(together)}
+    moved = moving.move(run_id, decisions, lambda run: turn, turn.seen.pop(run_id, None))
     return moved.claim if moved else None
 
 
@@ -112,7 +118,7 @@ def _next(turn: Turn) -> Claim | int | None:
             return turn.lanes.popleft()
         if not turn.posted:
             return None
-        attempts.collect(turn)
+        posting.collect(turn)
 
 
 def _go_on_with(lane: Claim | int, turn: Turn) -> None:
@@ -186,7 +192,7 @@ def _another(turn: Turn) -> Claim | None:
 def _leave(turn: Turn) -> None:
     """Leave the runs whose next step is claimed and not begun to other workers."""
     while turn.posted:
-        attempts.collect(turn)
+        posting.collect(turn)
     for lane in turn.lanes:
         if isinstance(lane, Claim):
             stopping.release(lane.run)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from time import monotonic
 from typing import NamedTuple
 
@@ -11,8 +12,8 @@ from ..exceptions import ContextInvalid, StaleClaim
 from ..machine.decide import decide
 from ..machine.happenings import Due
 from ..models import Signal, WorkflowRun
-from . import commit, dispatch, inbox, rows, vendors
-from .turn import Claim, Turn
+from . import commit, dispatch, inbox, posting, rows, vendors
+from .turn import Claim, Glance, Posted, Turn
 
 TurnOf = Callable[[WorkflowRun], Turn]
 
@@ -48,33 +49,62 @@ class Moved(NamedTuple):
     claim: Claim | None
 
 
-def move(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | None:
-    """Commit the move that is decided on for a run, if there is one, and return what became of it."""
-    return _move_at_a_glance(run_id, decisions, turn_of) or _move_locked(run_id, decisions, turn_of)
+def move(run_id: int, decisions: Decisions, turn_of: TurnOf, glance: Glance | None = None) -> Moved | None:
+    """Commit the move that is decided on for a run, if there is one, and return what became of it.
+
+    ``glance`` is the run as it was read before, if it was. A move that the turn posts claims nothing yet.
+    """
+    return _move_at_a_glance(run_id, decisions, turn_of, glance) or _move_locked(run_id, decisions, turn_of)
 
 
-def _move_at_a_glance(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | None:
+def _move_at_a_glance(run_id: int, decisions: Decisions, turn_of: TurnOf, glance: Glance | None = None) -> Moved | None:
     """Read the run, and move it if it is still as it was read: two round trips, and no lock between them.
 
     Most moves have no rival. Where one has, or there is anything else to do than to move, the lock decides.
     """
-    asked = monotonic()
-    seen = vendors.way().glance(run_id)
+    seen = glance or next(iter(glances([run_id])), None)
     if seen is None:
         return None
-    run, message = seen
-    watch = rows.stopwatch(run)
-    move = decisions.at_a_glance(run, message, watch.now())
+    move = decisions.at_a_glance(seen.run, seen.message, seen.watch.now())
     if move is None:
         return None
-    turn = turn_of(run)
+    turn, claim = turn_of(seen.run), Claim(seen.run, seen.watch, seen.asked)
+    prepared = partial(
+        commit.prepare, seen.run, move.transition, seen.watch.now(), message=move.message, turn=turn, unlocked=True
+    )
     try:
-        with rows.savepoint():
-            stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn, unlocked=True)
+        if turn.posts(seen.run, move.transition) and commit.is_one_statement(move.transition):
+            return _post(prepared(), claim, decisions, turn)
+        with rows.savepoint(), vendors.way().transaction(alone=commit.is_one_statement(move.transition)):
+            stays = commit.carry_out(prepared())
         turn.committed()
     except (StaleClaim, ContextInvalid):
         return None
-    return Moved(turn, Claim(run, watch, asked) if stays else None)
+    return Moved(turn, claim if stays else None)
+
+
+def _post(move: commit.Prepared, claim: Claim, decisions: Decisions, turn: Turn) -> Moved:
+    def finish(write: Callable[[], bool]) -> Claim | None:
+        try:
+            stays = write()
+        except (StaleClaim, ContextInvalid):
+            turn.rolled_back()
+            moved = _move_locked(claim.run.pk, decisions, lambda run: turn)
+            return moved.claim if moved else None
+        turn.committed()
+        return claim if stays else None
+
+    fence = (move.left.sequence, move.left.attempt)
+    if posting.post(turn, Posted(move, claim, fence, finish)):
+        return Moved(turn, None)
+    return Moved(turn, finish(lambda: commit.carry_out(move)))
+
+
+def glances(run_ids: Sequence[int]) -> list[Glance]:
+    """Read runs that wait, each with the first message of its inbox, without a lock; those that do not are left out."""
+    asked = monotonic()
+    found = vendors.way().glances(run_ids)
+    return [Glance(run, message, rows.stopwatch(run), asked) for run, message in found]
 
 
 def _move_locked(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | None:

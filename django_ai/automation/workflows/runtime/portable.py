@@ -51,11 +51,14 @@ def lock(run_id: int) -> WorkflowRun | None:
     return locked[0] if locked else None
 
 
-def glance(run_id: int) -> tuple[WorkflowRun, Signal | None] | None:
-    """Return a suspended run with what it waits for, and the first message of its inbox, without a lock."""
+def glances(run_ids: Sequence[int]) -> list[tuple[WorkflowRun, Signal | None]]:
+    """Return those runs that are suspended with what they wait for and the first messages of their inboxes.
+
+    They are read without a lock.
+    """
     runs = WorkflowRun.objects.using(rows.alias()).select_related("suspension").annotate(db_now=clock.now())
-    run = runs.filter(pk=run_id, status=SUSPENDED, suspension__isnull=False).first()
-    return (run, next(iter(pending(run_id)), None)) if run else None
+    found = runs.filter(pk__in=run_ids, status=SUSPENDED, suspension__isnull=False)
+    return [(run, next(iter(pending(run.pk)), None)) for run in found]
 
 
 def pending(run_id: int) -> list[Signal]:

@@ -125,14 +125,18 @@ def lock(run_id: int) -> WorkflowRun | None:
     return run
 
 
-def glance(run_id: int) -> tuple[WorkflowRun, Signal | None] | None:
-    """Return a suspended run with what it waits for, and the first message of its inbox, without a lock."""
+def glances(run_ids: Sequence[int]) -> list[tuple[WorkflowRun, Signal | None]]:
+    """Return those runs that are suspended with what they wait for and the first messages of their inboxes.
+
+    They are read without a lock.
+    """
     now, parameters = clock.sql(rows.alias())
-    pending = {**parameters, "id": run_id, "status": SUSPENDED.value, "pending": SignalState.PENDING.value}
-    found = sql.execute(_glance(now), pending)
-    if not found:
-        return None
-    of_run, of_wait, of_message, (db_now,) = _cut(found[0], WorkflowRun, Suspension, Signal)
+    pending = {**parameters, "ids": list(run_ids), "status": SUSPENDED.value, "pending": SignalState.PENDING.value}
+    return [_glance_of(values) for values in sql.execute(_glances(now), pending)]
+
+
+def _glance_of(values: Sequence[Any]) -> tuple[WorkflowRun, Signal | None]:
+    of_run, of_wait, of_message, (db_now,) = _cut(values, WorkflowRun, Suspension, Signal)
     run: Any = sql.instance(WorkflowRun, of_run)
     run.db_now = db_now
     run._state.fields_cache["suspension"] = sql.instance(Suspension, of_wait)
@@ -141,13 +145,14 @@ def glance(run_id: int) -> tuple[WorkflowRun, Signal | None] | None:
 
 
 @cache
-def _glance(now: str) -> str:
+def _glances(now: str) -> str:
     run, wait, message = (sql.table(model) for model in (WorkflowRun, Suspension, Signal))
     columns = ", ".join(sql.columns(model) for model in (WorkflowRun, Suspension, Signal))
-    first = f"SELECT * FROM {message} WHERE run_id = %(id)s AND state = %(pending)s ORDER BY id LIMIT 1"
+    first = f"SELECT * FROM {message} WHERE run_id = {run}.id AND state = %(pending)s ORDER BY id LIMIT 1"
     return (
         f"SELECT {columns}, {now} FROM {run} JOIN {wait} ON {wait}.run_id = {run}.id"
-        f" LEFT JOIN ({first}) AS {message} ON true WHERE {run}.id = %(id)s AND {run}.status = %(status)s"
+        f" LEFT JOIN LATERAL ({first}) AS {message} ON true"
+        f" WHERE {run}.id = ANY (%(ids)s::bigint[]) AND {run}.status = %(status)s"
     )
 
 

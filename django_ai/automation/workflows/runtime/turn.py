@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +12,7 @@ from ... import clock
 from ...conf import settings
 from ..machine.state import Transition
 from ..machine.statuses import RUNNING
-from ..models import WorkflowRun
+from ..models import Signal, WorkflowRun
 from . import dispatch, notices, pace, stopping, vendors
 from .hearing import Kind
 
@@ -34,11 +35,35 @@ class Claim:
 
 
 class Posted(NamedTuple):
-    """A move that is being committed, the claim that its step was run with, and where that stood."""
+    """A move that is being committed meanwhile.
+
+    Attributes:
+        move: what is written.
+        claim: the run, with which the task goes on if the move claims its next step.
+        fence: where the run was before.
+        finish: called with what takes the answer, writing the move anew where there is none; returns the claim
+            to go on with. What takes the answer says whether the next step is claimed, and raises what a
+            commit does.
+    """
 
     move: commit.Prepared
     claim: Claim
     fence: tuple[int, int]
+    finish: Callable[[Callable[[], bool]], Claim | None]
+
+
+class Glance(NamedTuple):
+    """A run that waits, as it was read without a lock: with the first message of its inbox.
+
+    Attributes:
+        watch: the database's time, which began when it was read.
+        asked: by ``monotonic``, before it was read.
+    """
+
+    run: WorkflowRun
+    message: Signal | None
+    watch: clock.Stopwatch
+    asked: float
 
 
 @dataclass(slots=True)
@@ -56,6 +81,7 @@ class Turn:
         after: the run of this or a lower number was begun with last.
         task, rest: the messages that came together with this one and are still to be done.
         has_begun: with one of them.
+        seen: runs that wait, as they were read for all messages of one kind together.
         pipe: what moves are posted through, once somebody asked whether they may be.
     """
 
@@ -71,6 +97,7 @@ class Turn:
     task: str = ""
     rest: list[tuple[Any, ...]] = field(default_factory=list)
     has_begun: bool = False
+    seen: dict[int, Glance] = field(default_factory=dict)
     pipe: Pipe | None = None
     _asked_for_pipe: bool = False
 
@@ -96,6 +123,12 @@ class Turn:
         if not self._asked_for_pipe:
             self._asked_for_pipe, self.pipe = True, vendors.way().pipe()
         return self.pipe is not None
+
+    def posts(self, run: WorkflowRun, transition: Transition) -> bool:
+        """Say whether the move that wakes a run is posted: there is something else to do, and what follows is quick."""
+        if not (self.others() or self.rest) or not self.may_post():
+            return False
+        return transition.status is not RUNNING or pace.is_quick((run.name, run.version, transition.step))
 
     def others(self) -> int:
         """Return how many runs the task goes on with beside the one whose step is being run."""
