@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from django_ai.automation import broker
 from django_ai.automation.workflows.core import complete, engine, goto, run_subflow, step, workflow
 from django_ai.automation.workflows.models import Signal, Suspension, WorkflowRun
-from django_ai.automation.workflows.runtime import attempts, dispatch, lanes, pace, scheduler, stopping, worker
+from django_ai.automation.workflows.runtime import dispatch, lanes, pace, scheduler, stopping, vendors, worker
 
 from .declared import declare_inquiry, reloaded
 from .racing import elsewhere, work
@@ -124,7 +124,14 @@ def test_a_child_whose_parent_could_not_move_is_not_run(messages):
 def test_a_child_whose_transaction_failed_is_not_run(messages):
     run = engine.start(declare_family())
     turn = worker.Turn(queue=None)
-    with mock.patch.object(attempts.commit.notices, "moved", side_effect=[OSError, None]):
+    write, faults = vendors.way().write, [OSError]
+
+    def fail_once(writes):
+        if faults:
+            raise faults.pop()
+        return write(writes)
+
+    with mock.patch.object(vendors.way(), "write", fail_once):
         lanes.go_on(lanes.take(run.pk, 1, 0), turn)
     assert (WorkflowRun.objects.get(), reloaded(run).attempt) == (run, 1)
 

@@ -74,7 +74,9 @@ def commit(
 def is_one_statement(transition: Transition) -> bool:
     """Say whether a move is written by one statement, where the database has such."""
     wait = transition.suspension
-    return transition.child is None and not (wait and wait.kind in announcing.LOOKS_BACK)
+    if wait and wait.kind in announcing.LOOKS_BACK:
+        return False
+    return transition.child is None or not creating.waits_first(transition.child)
 
 
 def carry_out(move: Prepared) -> bool:
@@ -106,10 +108,13 @@ class Prepared:
     wait: Suspension | None
     letters: Sequence[Signal]
     writes: Writes
+    child: creating.Child | None
     claims: bool
 
     def announce(self) -> None:
         """Have sent and told, when the transaction commits, what follows from the move, which is written."""
+        if self.child is not None:
+            self.child.announce(self.now, self.turn)
         announcing.have_delivered(self.letters, self.turn)
         if self.wait is not None:
             announcing.look_back(self.run, self.wait)
@@ -129,14 +134,15 @@ def prepare(
     turn: Turn | None = None,
     unlocked: bool = False,
 ) -> Prepared:
-    """Return the move that ``commit`` makes, as what is to be written; only a child is inserted already.
+    """Return the move that ``commit`` makes, as what is to be written.
 
     Raises:
         ContextInvalid, ContextTooLarge: as ``commit``.
     """
     fence = _fence(run, unlocked=unlocked)
     claim = turn is not None and turn.stays(run.name, run.version, transition)
-    new = {**columns.of_run(transition, now, claim=claim), **_context_columns(run, transition, now, turn)}
+    child = creating.prepare_child(run, transition.child, now, turn) if transition.child else None
+    new = {**columns.of_run(transition, now, claim=claim), **_context_columns(transition, child)}
     left = history.Left.behind(run, new, overdue=transition.is_overdue)
     changed = {name: value for name, value in new.items() if name in SHARED or getattr(run, name) != value}
     _move_in_memory(run, changed)
@@ -150,13 +156,14 @@ def prepare(
         columns=changed,
         ends_wait=left.wait is not None,
         rows=[
+            *(child.rows if child else ()),
             *history.rows_of(run, left, transition, message, now),
             *(NewRow.of(row) for row in ([wait, *letters] if wait else letters)),
         ],
         message=message,
         marks=inbox.marks_of(left.sequence, left.changes),
     )
-    return Prepared(run, transition, now, turn, left, wait, letters, writes, claim)
+    return Prepared(run, transition, now, turn, left, wait, letters, writes, child, claim)
 
 
 def _fence(run: WorkflowRun, *, unlocked: bool = False) -> dict[str, Any]:
@@ -165,15 +172,14 @@ def _fence(run: WorkflowRun, *, unlocked: bool = False) -> dict[str, Any]:
     return {**fence, "updated_at": run.updated_at} if unlocked else fence
 
 
-def _context_columns(run: WorkflowRun, transition: Transition, now: datetime, turn: Turn | None) -> dict[str, Any]:
+def _context_columns(transition: Transition, child: creating.Child | None) -> dict[str, Any]:
     new: dict[str, Any] = {}
     if transition.context is not None:
         new["data"] = columns.data_of(transition.context)
-    if transition.child:
-        child = creating.create_child(run, transition.child, now, turn)
-        new[ACTIVE_CHILD_FIELD] = child.pk
+    if child is not None:
+        new[ACTIVE_CHILD_FIELD] = child.run.pk
         if ACTIVE_CHILD_FIELD in new.get("data", {}):
-            new["data"][ACTIVE_CHILD_FIELD] = child.pk
+            new["data"][ACTIVE_CHILD_FIELD] = child.run.pk
     return new
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..models import Suspension, WorkflowRun
 from . import announcing, columns, notices, rows, vendors
 from .contexts import make_context
 from .turn import Claim, Turn
+from .writes import NewRow
 
 # Rows of one INSERT.
 BATCH = 1000
@@ -48,60 +50,103 @@ def create_at(
     return _create(definition, [(begun, context, more)], now)[0]
 
 
-def create_child(parent: WorkflowRun, child: ChildStart, now: datetime, turn: Turn | None) -> WorkflowRun:
-    """Insert a child in the transaction of its parent's move; the turn takes it on if it may."""
-    definition = registry.find(child.workflow, child.version)
-    context = make_context(definition, child.context)
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child that is yet to be written, together with its parent's move.
+
+    Attributes:
+        rows: what is to be inserted, as far as the database has not got it yet.
+        claim: the claim of its first step, if the turn takes it on.
+    """
+
+    run: WorkflowRun
+    begun: Transition
+    wait: Suspension | None
+    rows: Sequence[NewRow]
+    claim: Claim | None
+
+    def announce(self, now: datetime, turn: Turn | None) -> None:
+        """Have sent and told, when the transaction commits, what follows from its start; the turn takes it on."""
+        _announce([self.run], [self.begun], [self.wait] if self.wait else [], now, claimed=self.claim is not None)
+        if turn is not None and self.claim is not None:
+            turn.take_on(self.claim)
+
+
+def prepare_child(parent: WorkflowRun, start: ChildStart, now: datetime, turn: Turn | None) -> Child:
+    """Return the child that a parent's move starts; it has its number."""
+    definition = registry.find(start.workflow, start.version)
+    context = make_context(definition, start.context)
     begun = begin(definition, context, now)
-    claim = turn is not None and turn.stays(definition.name, definition.version, begun)
-    more = {"parent_run": parent, "owner_id": parent.owner_id}
-    (run,) = _create(definition, [(begun, context, more)], now, claim=claim)
-    if turn is not None and claim:
-        turn.take_on(Claim(run, clock.Stopwatch(now)))
-    return run
+    claims = turn is not None and turn.stays(definition.name, definition.version, begun)
+    more = {"parent_run": parent, "owner_id": parent.owner_id, "trace_context": notices.trace_context(definition)}
+    run = _new(definition, begun, context, now, more, claim=claims)
+    is_inserted = vendors.way().number(run)
+    wait = columns.of_wait(run, begun.suspension, now, led_from=now, visit={})
+    missing = [*([] if is_inserted else [run]), *([wait] if wait else [])]
+    claim = Claim(run, clock.Stopwatch(now)) if claims else None
+    return Child(run, begun, wait, [NewRow.of(row) for row in missing], claim)
+
+
+def waits_first(start: ChildStart) -> bool:
+    """Say whether a child begins with a wait."""
+    return registry.find(start.workflow, start.version).start.entry is not None
 
 
 def _create(
+    definition: WorkflowDefinition, starts: Sequence[tuple[Transition, BaseModel, Mapping[str, Any]]], now: datetime
+) -> list[WorkflowRun]:
+    traced = {"trace_context": notices.trace_context(definition)}
+    runs = [_new(definition, begun, context, now, {**traced, **more}) for begun, context, more in starts]
+    transitions = [begun for begun, *_ in starts]
+    with vendors.way().transaction(alone=_is_one_statement(transitions), savepoint=True):
+        vendors.way().insert(runs, BATCH)
+        waits = _suspend(zip(runs, transitions, strict=True), now)
+        _announce(runs, transitions, waits, now)
+    return runs
+
+
+def _new(
     definition: WorkflowDefinition,
-    starts: Sequence[tuple[Transition, BaseModel, Mapping[str, Any]]],
+    begun: Transition,
+    context: BaseModel,
     now: datetime,
+    more: Mapping[str, Any],
     *,
     claim: bool = False,
-) -> list[WorkflowRun]:
-    trace_context = notices.trace_context(definition)
-    runs = [
-        WorkflowRun(
-            name=definition.name,
-            version=definition.version,
-            data=columns.data_of(context),
-            created_at=now,
-            trace_context=trace_context,
-            **columns.of_run(begun, now, claim=claim),
-            **more,
-        )
-        for begun, context, more in starts
-    ]
-    transitions = [begun for begun, *_ in starts]
-    # A claim is made inside the transaction of a move, which fails as a whole.
-    with vendors.way().transaction(alone=_is_one_statement(transitions), savepoint=not claim):
-        vendors.way().insert(runs, BATCH)
-        _suspend(zip(runs, transitions, strict=True), now)
-        if not claim:
-            announcing.have_run(runs)
-        notices.started(runs, transitions, now)
-    return runs
+) -> WorkflowRun:
+    return WorkflowRun(
+        name=definition.name,
+        version=definition.version,
+        data=columns.data_of(context),
+        created_at=now,
+        **columns.of_run(begun, now, claim=claim),
+        **more,
+    )
 
 
 def _is_one_statement(transitions: Sequence[Transition]) -> bool:
     return len(transitions) <= BATCH and not any(begun.suspension for begun in transitions)
 
 
-def _suspend(begun_runs: Iterable[tuple[WorkflowRun, Transition]], now: datetime) -> None:
+def _suspend(begun_runs: Iterable[tuple[WorkflowRun, Transition]], now: datetime) -> list[Suspension]:
     rows_of_waits = [columns.of_wait(run, begun.suspension, now, led_from=now, visit={}) for run, begun in begun_runs]
     waits = [wait for wait in rows_of_waits if wait is not None]
-    if not waits:
-        return
-    Suspension.objects.using(rows.alias()).bulk_create(waits, batch_size=BATCH)
+    if waits:
+        Suspension.objects.using(rows.alias()).bulk_create(waits, batch_size=BATCH)
+    return waits
+
+
+def _announce(
+    runs: Sequence[WorkflowRun],
+    transitions: Sequence[Transition],
+    waits: Iterable[Suspension],
+    now: datetime,
+    *,
+    claimed: bool = False,
+) -> None:
     for wait in waits:
         announcing.look_back(wait.run, wait)
         announcing.have_woken(wait.run, wait, now)
+    if not claimed:
+        announcing.have_run(runs)
+    notices.started(runs, transitions, now)

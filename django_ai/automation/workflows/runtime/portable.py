@@ -67,6 +67,12 @@ def pending(run_id: int) -> list[Signal]:
     return list(messages.order_by("id"))
 
 
+def number(run: WorkflowRun) -> bool:
+    """Give a new run its number, in the transaction that is to insert it; say whether that was done along with it."""
+    insert([run], 1)
+    return True
+
+
 def insert(new: Sequence[Model], batch_size: int) -> None:
     """Insert new rows of one model, which have their ids then."""
     _all(type(new[0]), rows.alias()).bulk_create(new, batch_size=batch_size)

@@ -199,6 +199,18 @@ def _run(text: str, parameters: Mapping[str, Any]) -> WorkflowRun | None:
     return cast(WorkflowRun, run)
 
 
+def number(run: WorkflowRun) -> bool:
+    """Give a new run its number, in the transaction that is to insert it; say whether that was done along with it."""
+    ((run.pk,),) = sql.execute(_next_number(), {"table": WorkflowRun._meta.db_table})
+    run._state.adding, run._state.db = False, rows.alias()
+    return False
+
+
+@cache
+def _next_number() -> str:
+    return "SELECT nextval(pg_get_serial_sequence(%(table)s, 'id'))"
+
+
 def insert(new: Sequence[Model], batch_size: int) -> None:
     """Insert new rows of one model, which have their ids then."""
     if len(new) > 1:
@@ -277,7 +289,7 @@ def _move(
 
 
 def _insert(model: type[Model], prefix: str) -> str:
-    fields = sql.inserted(model)
+    fields = sql.inserted(model, numbered=model is WorkflowRun)
     names = ", ".join(sql.quoted(field.column) for field in fields)
     values = ", ".join(sql.parameter(field, prefix) for field in fields)
     text = f"INSERT INTO {sql.table(model)} ({names}) SELECT {values} FROM moved"

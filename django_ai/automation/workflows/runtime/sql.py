@@ -98,9 +98,9 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 @cache
-def inserted(model: type[Model]) -> tuple[AnyField, ...]:
-    """Return the fields that an INSERT gives; the database makes the others."""
-    return tuple(field for field in model._meta.concrete_fields if not field.db_returning)
+def inserted(model: type[Model], *, numbered: bool = False) -> tuple[AnyField, ...]:
+    """Return the fields that an INSERT gives; the database makes the others. A ``numbered`` row has its key."""
+    return tuple(field for field in model._meta.concrete_fields if numbered or not field.db_returning)
 
 
 def parameter(field: AnyField, prefix: str = "") -> str:
@@ -125,13 +125,13 @@ def values(model: type[Model], given: Mapping[str, Any], prefix: str = "") -> di
 def values_of(row: NewRow, prefix: str = "") -> dict[str, Any]:
     """Return the values of a new row as parameters."""
     given = row.values
-    plan = _insertion(row.model, prefix)
+    plan = _insertion(row.model, prefix, numbered=given.get("id") is not None)
     return {name: prepare(given[key]) if prepare else given[key] for name, key, prepare in plan}
 
 
 @cache
-def _insertion(model: type[Model], prefix: str) -> tuple[Prepared, ...]:
-    return tuple(_prepared(model, field.attname, prefix) for field in inserted(model))
+def _insertion(model: type[Model], prefix: str, *, numbered: bool) -> tuple[Prepared, ...]:
+    return tuple(_prepared(model, field.attname, prefix) for field in inserted(model, numbered=numbered))
 
 
 def instance(model: type[Row], given: Sequence[Any]) -> Row:
