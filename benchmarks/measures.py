@@ -41,6 +41,9 @@ class Client(Protocol):
     def broadcast(self) -> None:
         """Send the one signal that all runs of the crowd wait for."""
 
+    def messages(self) -> int:
+        """Return how many messages lie with the broker; workers may still have to find that some are done."""
+
 
 class Measures:
     """The measurements; each returns plain numbers, times in seconds."""
@@ -127,6 +130,8 @@ class Measures:
         for key in keys:
             self.client.start("crowd", key)
         self._wait_for(lambda: self.client.waiting() == runs, "the crowd to wait", every=0.05)
+        if hasattr(self.client, "messages"):
+            self._wait_for(lambda: self.client.messages() == 0, "the workers to come to rest", every=0.05)
         time.sleep(0.5)
         sent = time.monotonic()
         self.client.broadcast()

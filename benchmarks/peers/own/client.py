@@ -6,7 +6,7 @@ from typing import Any
 
 import django
 
-from benchmarks.peers.own.celery import app  # noqa: F401 - gives the messages their broker
+from benchmarks.peers.own.celery import app
 
 django.setup()
 
@@ -44,3 +44,8 @@ class Client:
 
     def broadcast(self) -> None:
         engine.signal("all")
+
+    def messages(self) -> int:
+        with app.connection_for_read() as connection:
+            queue = connection.default_channel.queue_declare(app.conf.task_default_queue, passive=True)
+        return int(queue.message_count)

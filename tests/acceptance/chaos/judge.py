@@ -64,7 +64,8 @@ def _follows(before: Move, after: Move) -> bool:
         return True
     if after.leased:
         return after.attempt == before.attempt + 1
-    given_back = before.leased and before.status == after.status == "suspended"  # by the post of a form
+    # By the post of a form, or by a worker that has claimed a step and leaves it to others before it began.
+    given_back = before.leased and before.status == after.status
     return after.attempt in (before.attempt, before.attempt - given_back)
 
 

@@ -161,8 +161,8 @@ def _has_room(turn: Turn) -> bool:
         return turn.lasts() or not turn.has_begun
     if turn.others() >= LANES or not (turn.lasts() if turn.rest else turn.crowded and turn.is_young()):
         return False
-    claims = [lane for lane in turn.lanes if isinstance(lane, Claim)]
-    return all(pace.is_quick(pace.place_of(claim.run)) for claim in claims) and turn.may_post()
+    places = [pace.place_of(lane.run) for lane in turn.lanes if isinstance(lane, Claim)]
+    return all(map(pace.is_quick, [*places, turn.place] if turn.place else places)) and turn.may_post()
 
 
 def _begin(turn: Turn) -> Claim | None:

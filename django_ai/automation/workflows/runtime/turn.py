@@ -77,6 +77,7 @@ class Turn:
         coming: those that a move brings along which is not committed yet.
         posted: the moves that are being committed meanwhile, oldest first.
         wanted: of what listeners want to hear.
+        place: of the last step that was run.
         crowded: whether other runs wait for a worker of this queue, as far as is known.
         after: the run of this or a lower number was begun with last.
         task, rest: the messages that came together with this one and are still to be done.
@@ -92,6 +93,7 @@ class Turn:
     coming: list[Claim | int] = field(default_factory=list)
     posted: deque[Posted] = field(default_factory=deque)
     wanted: frozenset[Kind] = field(default_factory=notices.wanted_now)
+    place: pace.Place | None = None
     crowded: bool = False
     after: int = 0
     task: str = ""
@@ -149,7 +151,8 @@ class Turn:
 
     def share(self, run: WorkflowRun) -> None:
         """Before a step of ``run`` that may take long: leave the rest of the messages to other workers."""
-        if self.rest and not (self.lasts() and pace.is_quick(pace.place_of(run))):
+        self.place = pace.place_of(run)
+        if self.rest and not (self.lasts() and pace.is_quick(self.place)):
             self.hand_over()
 
     def hand_over(self) -> None:
