@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 ARGS ?=
-# How many processes share the quick tests; those that start processes or browsers of their own run alone.
+# How many processes share the tests; of those that start servers and browsers of their own, whole files.
 JOBS ?= 2
 
 .PHONY: help venv test matrix lint format demo docs links bench chaos races wheel clean
@@ -35,7 +35,7 @@ ifeq ($(ARGS),)
 	$(BIN)/coverage run -m pytest -q -n $(JOBS) --dist loadgroup --ignore tests/acceptance --ignore tests/browser
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
-	$(BIN)/python -m pytest tests/acceptance tests/browser
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests/acceptance tests/browser
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

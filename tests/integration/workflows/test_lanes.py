@@ -11,7 +11,7 @@ from django.utils import timezone
 from pydantic import BaseModel
 
 from django_ai.automation import broker
-from django_ai.automation.workflows.core import complete, engine, get_context, goto, step, workflow
+from django_ai.automation.workflows.core import Retry, complete, engine, get_context, goto, step, workflow
 from django_ai.automation.workflows.models import Signal, StepExecution, Suspension, WorkflowRun
 from django_ai.automation.workflows.runtime import by_hand, dispatch, lanes, moving, pace, pipe, postgresql, worker
 
@@ -190,6 +190,12 @@ def test_no_run_is_taken_along(messages, monkeypatch, why):
     connection.close()
     assert len(CALLS) == 3
     assert reloaded(runs[1]).sequence == 1
+
+
+def test_a_step_that_has_but_one_attempt_is_not_kept_waiting(messages):
+    runs = start("a", "b", retry=Retry(max_attempts=1))
+    execute(runs[0])
+    assert (CALLS[:1], reloaded(runs[1]).attempt, reloaded(runs[1]).sequence) == (["a go"], 0, 1)
 
 
 def test_no_run_of_another_queue_is_taken_along(messages):

@@ -17,7 +17,7 @@ from time import monotonic
 from .. import logs
 from ..models import WorkflowRun
 from . import attempts, dispatch, moving, pace, posting, rows, stopping, vendors
-from .turn import Claim, Turn
+from .turn import Claim, Turn, may_wait
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def _fill(turn: Turn) -> None:
         claim = _begin(turn) if turn.rest else _another(turn)
         if claim is None:
             continue
-        if turn.others() and not pace.is_quick(pace.place_of(claim.run)):
+        if turn.others() and not may_wait(pace.place_of(claim.run)):
             stopping.release(claim.run)  # it might keep the other one waiting
         else:
             turn.lanes.append(claim)
@@ -162,7 +162,7 @@ def _has_room(turn: Turn) -> bool:
     if turn.others() >= LANES or not (turn.lasts() if turn.rest else turn.crowded and turn.is_young()):
         return False
     places = [pace.place_of(lane.run) for lane in turn.lanes if isinstance(lane, Claim)]
-    return all(map(pace.is_quick, [*places, turn.place] if turn.place else places)) and turn.may_post()
+    return all(map(may_wait, [*places, turn.place] if turn.place else places)) and turn.may_post()
 
 
 def _begin(turn: Turn) -> Claim | None:
@@ -180,7 +180,7 @@ def _begin(turn: Turn) -> Claim | None:
 
 def _another(turn: Turn) -> Claim | None:
     asked = monotonic()
-    places = [place for place in pace.quick_places() if dispatch.queue_at(*place) == turn.queue]
+    places = [place for place in pace.quick_places() if dispatch.queue_at(*place) == turn.queue and may_wait(place)]
     run = vendors.way().claim_another(places, turn.after) if places else None
     if run is None:
         turn.crowded = False
