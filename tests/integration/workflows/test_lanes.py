@@ -354,6 +354,28 @@ def test_two_workers_take_along_different_runs(messages):
     assert all(run.attempt == 1 for run in taken if run)
 
 
+def test_an_answer_that_nobody_took_is_not_taken_for_another_ones():
+    connection.ensure_connection()
+    ours = pipe.of_this_thread()
+    assert ours.send("SELECT %(number)s::int WHERE false", {"number": 1})
+    assert ours.open().send("SELECT %(number)s::int", {"number": 2})
+    assert ours.answer() is True
+    ours.close()
+    assert ours.answer() is None
+    assert not ours.send("SELECT 1", {})
+
+
+def test_a_value_that_cannot_be_sent_does_not_cost_the_others_their_answers():
+    connection.ensure_connection()
+    ours = pipe.of_this_thread()
+    assert ours.send("SELECT %(text)s::text", {"text": "yes"})
+    assert not ours.send("SELECT %(text)s::text", {"text": "\0"})
+    assert ours.send("SELECT 1 / %(number)s::int", {"number": 0})
+    assert ours.send("SELECT %(text)s::text WHERE false", {"text": ""})
+    assert [ours.answer() for _ in range(3)] == [True, None, False]
+    ours.close()
+
+
 def test_a_process_that_was_forked_has_a_pipe_of_its_own(monkeypatch):
     connection.ensure_connection()
     ours = pipe.of_this_thread()

@@ -27,13 +27,14 @@ class Pipe:
         self._connection: Any = connections[database].copy()
         self._prepared: dict[str, bytes] = {}
         self._numbers = count()
+        self._awaited = 0
         self._adapt: Any = None
 
     def open(self) -> Pipe | None:
         """Return this, connected, or None where the database cannot be reached."""
         connection = self._connection
-        if connection.connection is not None and hung_up(connection):
-            self.close()
+        if connection.connection is not None and (self._awaited or hung_up(connection)):
+            self.close()  # an answer that nobody took would be taken for the next one's
         if connection.connection is None:
             try:
                 connection.ensure_connection()
@@ -51,10 +52,14 @@ class Pipe:
             return False
         text, names = sql.numbered(text)
         driver, server = self._connection.Database, self._connection.connection.pgconn
+        # As text, which the server takes for whatever type the statement says.
+        formats = [driver.adapt.PyFormat.TEXT] * len(names)
         try:
-            # As text, which the server takes for whatever type the statement says.
-            formats = [driver.adapt.PyFormat.TEXT] * len(names)
             values = self._adapt.dump_sequence([parameters[name] for name in names], formats)
+        except driver.Error:  # that is no reason to lose the answers of others
+            return False
+        self._awaited += 1
+        try:
             server.send_query_prepared(self._name(text), values)
             server.pipeline_sync()
             while server.flush():  # more than the network takes at once
@@ -81,6 +86,7 @@ class Pipe:
         except BaseException:
             self.close()
             raise
+        self._awaited -= 1
         if result is None or result.status != driver.pq.ExecStatus.TUPLES_OK:
             self._prepared.clear()  # among what failed may be its preparation
             return None
@@ -92,6 +98,7 @@ class Pipe:
 
     def close(self) -> None:
         """Close the connection, whatever is under way there."""
+        self._awaited = 0
         self._connection.close()
 
     def _name(self, text: str) -> bytes:
