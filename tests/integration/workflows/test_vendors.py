@@ -30,7 +30,7 @@ from django_ai.automation.workflows.core import (
 )
 from django_ai.automation.workflows.machine.statuses import MOVES
 from django_ai.automation.workflows.models import PastWait, Signal, StepExecution, Suspension, WorkflowRun
-from django_ai.automation.workflows.runtime import attempts, by_hand, forms, lanes, postgresql, vendors, worker
+from django_ai.automation.workflows.runtime import attempts, by_hand, forms, lanes, postgresql, texts, vendors, worker
 from django_ai.automation.workflows.runtime.writes import Writes
 from django_ai.automation.workflows.statezero_action import statezero_action
 
@@ -379,7 +379,7 @@ def test_a_delivery_reads_nothing_of_what_is_pending_for_others(known):
             cursor.execute(f"ANALYZE {Signal._meta.db_table}")
         Signal.objects.bulk_create(signals)
         values = {"ids": [10**6], "run_id": 10**6, "status": "suspended", "state": "pending", "pending": "pending"}
-        for text in (postgresql._glances(clock.sql()[0]), postgresql._pending()):
+        for text in (texts.glances(clock.sql()[0]), texts.pending()):
             cursor.execute(f"EXPLAIN {text}", values)
             plan = "\n".join(line for (line,) in cursor.fetchall())
             assert "workflow_signal_inbox" in plan

@@ -125,7 +125,7 @@ def _settle_by_itself(claim: Claim, definition: WorkflowDefinition, happening: R
     """Settle a step whose move is a transaction by itself; where there is another run to go on with, by posting it."""
     fence = _fence(claim)
     transition = _decide(claim, definition, happening)
-    if not turn.others() or not commit.is_one_statement(transition):
+    if turn.pipe is None or not turn.others() or not commit.is_one_statement(transition):
         return commit.commit(claim.run, transition, claim.watch.now(), turn=turn)
     lines = logs.about(claim.run)
     move = commit.prepare(claim.run, transition, claim.watch.now(), turn=turn)

@@ -94,6 +94,16 @@ def renew_late(run: WorkflowRun, asked: float) -> bool:
 _hearts: dict[int, Heart] = {}
 
 
+def keep(run: WorkflowRun, sequence: int, attempt: int) -> None:
+    """Renew the lease of this claim until it is let go."""
+    _heart().keep((run.pk, sequence, attempt))
+
+
+def _heart() -> Heart:
+    # Threads do not survive a fork: each process has a heart of its own.
+    return _hearts.get(os.getpid()) or _hearts.setdefault(os.getpid(), Heart())
+
+
 def let_go(run: WorkflowRun, sequence: int, attempt: int) -> None:
     """Renew the lease of this claim no more, though its step still runs."""
     heart = _hearts.get(os.getpid())
@@ -108,9 +118,7 @@ class keeping:  # noqa: N801 - used as a function
 
     def __init__(self, run: WorkflowRun) -> None:
         self._fence = (run.pk, run.sequence, run.attempt)
-        # Threads do not survive a fork: each process has a heart of its own.
-        heart = _hearts.get(os.getpid())
-        self._heart = heart or _hearts.setdefault(os.getpid(), Heart())
+        self._heart = _heart()
 
     def __enter__(self) -> None:
         self._heart.keep(self._fence)

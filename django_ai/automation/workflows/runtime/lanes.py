@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 
+from django.db import Error
+
 from .. import logs
 from ..models import WorkflowRun
 from . import attempts, dispatch, moving, pace, posting, rows, stopping, vendors
@@ -149,7 +151,7 @@ def _fill(turn: Turn) -> None:
         claim = _begin(turn) if turn.rest else _another(turn)
         if claim is None:
             continue
-        if turn.others() and not may_wait(pace.place_of(claim.run)):
+        if turn.others() and not may_wait(pace.place_of(claim.run), claim.run.attempt - 1):
             stopping.release(claim.run)  # it might keep the other one waiting
         else:
             turn.lanes.append(claim)
@@ -181,7 +183,12 @@ def _begin(turn: Turn) -> Claim | None:
 def _another(turn: Turn) -> Claim | None:
     asked = monotonic()
     places = [place for place in pace.quick_places() if dispatch.queue_at(*place) == turn.queue and may_wait(place)]
-    run = vendors.way().claim_another(places, turn.after) if places else None
+    run = None
+    try:
+        run = vendors.way().claim_another(places, turn.after) if places else None
+    except Error:  # it was an offer
+        logger.warning("Could not look for other runs that wait.", exc_info=True, extra=logs.fields())
+        rows.leave_broken_connection()
     if run is None:
         turn.crowded = False
         return None
@@ -191,9 +198,12 @@ def _another(turn: Turn) -> Claim | None:
 
 def _leave(turn: Turn) -> None:
     """Leave the runs whose next step is claimed and not begun to other workers."""
+    rows.leave_broken_connection()
     while turn.posted:
         posting.collect(turn)
     for lane in turn.lanes:
         if isinstance(lane, Claim):
             stopping.release(lane.run)
+        else:
+            dispatch.delivery(lane)
     turn.lanes.clear()

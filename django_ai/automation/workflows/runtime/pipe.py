@@ -6,13 +6,15 @@ import os
 import select
 import threading
 from collections.abc import Mapping
-from itertools import count
 from typing import Any
 
 from django.db import Error, connections
 
 from ...taking import hung_up
 from . import rows, sql
+
+# So many are kept by a connection, as the driver keeps them elsewhere.
+MOST_STATEMENTS = 100
 
 
 class Pipe:
@@ -26,9 +28,13 @@ class Pipe:
     def __init__(self, database: str) -> None:
         self._connection: Any = connections[database].copy()
         self._prepared: dict[str, bytes] = {}
-        self._numbers = count()
-        self._awaited = 0
+        self._named = self._awaited = 0
         self._adapt: Any = None
+
+    @property
+    def awaited(self) -> int:
+        """How many answers are still to be taken."""
+        return self._awaited
 
     def open(self) -> Pipe | None:
         """Return this, connected, or None where the database cannot be reached."""
@@ -37,14 +43,22 @@ class Pipe:
             self.close()  # an answer that nobody took would be taken for the next one's
         if connection.connection is None:
             try:
-                connection.ensure_connection()
-            except Error:
+                self._connect()
+            except (Error, connection.Database.Error):
+                self.close()
                 return None
-            raw: Any = connection.connection
-            raw.pgconn.enter_pipeline_mode()
-            self._prepared.clear()
-            self._adapt = connection.Database.adapt.Transformer(raw)
+            except BaseException:
+                self.close()
+                raise
         return self
+
+    def _connect(self) -> None:
+        self._connection.ensure_connection()
+        raw = self._connection.connection
+        raw.pgconn.enter_pipeline_mode()
+        self._prepared.clear()
+        self._named = self._awaited = 0
+        self._adapt = self._connection.Database.adapt.Transformer(raw)
 
     def send(self, text: str, parameters: Mapping[str, Any]) -> bool:
         """Send a statement with named parameters, which is a transaction by itself; say whether that was possible."""
@@ -75,7 +89,7 @@ class Pipe:
 
     def answer(self) -> bool | None:
         """Wait until the oldest statement is done; say whether it gave a row, None if it failed or nobody can tell."""
-        if self._connection.connection is None:
+        if self._connection.connection is None or not self._awaited:
             return None
         driver = self._connection.Database
         try:
@@ -93,7 +107,9 @@ class Pipe:
         return bool(result.ntuples)
 
     def rest(self) -> None:
-        """Close the connection if the project's settings do not let it live on."""
+        """Close the connection if the project's settings do not let it live on, or it holds too many statements."""
+        if self._named > MOST_STATEMENTS:
+            self.close()
         self._connection.close_if_unusable_or_obsolete()
 
     def close(self) -> None:
@@ -104,7 +120,8 @@ class Pipe:
     def _name(self, text: str) -> bytes:
         """Return the name of a statement, which the server has parsed by the time that it needs it."""
         if text not in self._prepared:
-            name = f"django_ai_{next(self._numbers)}".encode()
+            self._named += 1
+            name = f"django_ai_{self._named}".encode()
             self._connection.connection.pgconn.send_prepare(name, text.encode())
             self._prepared[text] = name
         return self._prepared[text]
@@ -145,6 +162,8 @@ def of_this_thread() -> Pipe | None:
     watched = connection.execute_wrappers or connection.queries_logged
     pooled = connection.settings_dict["OPTIONS"].get("pool")
     if connection.in_atomic_block or watched or pooled or not prepares or not hasattr(select, "poll"):
+        return None
+    if not connection.Database.Pipeline.is_supported():  # by the libpq that the driver uses
         return None
     place = (os.getpid(), rows.alias())  # a connection must not be shared with a process that was forked
     if getattr(_mine, "place", None) != place:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
 from typing import Any, cast
 
 from django.db import connections
@@ -13,7 +12,7 @@ from django.db.models import Model
 from ... import clock
 from ..machine.statuses import RUNNING, SUSPENDED
 from ..models import Signal, SignalState, Suspension, WorkflowRun
-from . import pace, portable, rows, sql
+from . import pace, portable, rows, sql, texts
 from .pipe import Pipe, of_this_thread
 from .writes import NewRow, Writes
 
@@ -41,7 +40,7 @@ class Alone:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and not issubclass(kind, Exception):
+        if kind is not None and (not issubclass(kind, Exception) or rows.is_busy(self._connection)):
             self._connection.close()
 
 
@@ -52,8 +51,10 @@ def is_untouched() -> bool:
     """
     connection: Any = connections[rows.alias()]
     driver = connection.Database
-    if driver.__name__ != "psycopg" or connection.run_on_commit or len(connection.atomic_blocks) != 1:
-        return False  # psycopg2 cannot tell
+    if driver.__name__ != "psycopg":  # but psycopg2, which cannot tell
+        return False
+    if connection.run_on_commit or connection.needs_rollback or len(connection.atomic_blocks) != 1:
+        return False
     return bool(connection.connection.info.transaction_status == driver.pq.TransactionStatus.IDLE)
 
 
@@ -61,18 +62,7 @@ def claim(run_id: int, sequence: int, attempt: int) -> WorkflowRun | None:
     """Give the caller the lease of a run at this fence and return it, or None where it is not to be had."""
     now, parameters = clock.sql(rows.alias())
     fence = {"id": run_id, "status": RUNNING.value, "sequence": sequence, "attempt": attempt}
-    return _run(_claim(now, first=not attempt), {**parameters, **fence, "lease": rows.lease()})
-
-
-@cache
-def _claim(now: str, *, first: bool) -> str:
-    sets = ["attempt = attempt + 1", f"lease_until = {now} + %(lease)s"] + [f"visit_started_at = {now}"] * first
-    fence = [f"{name} = %({name})s" for name in ("id", "status", "sequence", "attempt")]
-    free = f"(lease_until IS NULL OR lease_until < {now})"
-    return (
-        f"UPDATE {sql.table(WorkflowRun)} SET {', '.join(sets)} WHERE {' AND '.join([*fence, free])}"
-        f" RETURNING {sql.columns(WorkflowRun)}, {now}"
-    )
+    return _run(texts.claim(now, first=not attempt), {**parameters, **fence, "lease": rows.lease()})
 
 
 def claim_another(places: Sequence[pace.Place], after: int) -> WorkflowRun | None:
@@ -80,47 +70,22 @@ def claim_another(places: Sequence[pace.Place], after: int) -> WorkflowRun | Non
     now, parameters = clock.sql(rows.alias())
     names, versions, steps = (list(column) for column in zip(*places, strict=True))
     found = {"after": after, "status": RUNNING.value, "names": names, "versions": versions, "steps": steps}
-    return _run(_claim_another(now), {**parameters, **found, "lease": rows.lease()})
-
-
-# So many runs are looked at, however many wait for other queues or are being done.
-NEAR = 20
-
-
-@cache
-def _claim_another(now: str) -> str:
-    table = sql.table(WorkflowRun)
-    near = f"SELECT id FROM {table} WHERE status = %(status)s AND id > %(after)s ORDER BY id LIMIT {NEAR}"
-    waits = "status = %(status)s AND attempt = 0 AND lease_until IS NULL"
-    at = "SELECT * FROM unnest(%(names)s::text[], %(versions)s::text[], %(steps)s::text[])"
-    free = (
-        f"SELECT id FROM {table} WHERE id = ANY (ARRAY({near})) AND {waits} AND (name, version, current_step) IN ({at})"
-        " ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED"
-    )
-    return (
-        f"WITH free AS ({free}) UPDATE {table} SET attempt = 1, lease_until = {now} + %(lease)s,"
-        f" visit_started_at = {now} FROM free WHERE {table}.id = free.id RETURNING {sql.columns(WorkflowRun)}, {now}"
-    )
+    return _run(texts.claim_another(now), {**parameters, **found, "lease": rows.lease()})
 
 
 def read(run_id: int) -> WorkflowRun | None:
     """Return a run as it is now, without a lock."""
-    found = sql.execute(_read(), {"id": run_id})
+    found = sql.execute(texts.read(), {"id": run_id})
     return sql.instance(WorkflowRun, found[0]) if found else None
-
-
-@cache
-def _read() -> str:
-    return f"SELECT {sql.columns(WorkflowRun)} FROM {sql.table(WorkflowRun)} WHERE id = %(id)s"
 
 
 def lock(run_id: int) -> WorkflowRun | None:
     """Lock a run until the transaction ends and return it as it is then, with the database's time ``db_now``."""
     now, parameters = clock.sql(rows.alias())
-    run = _run(_lock(now), {**parameters, "id": run_id})
+    run = _run(texts.lock(now), {**parameters, "id": run_id})
     if run is not None and run.status == SUSPENDED:
         # By a statement of its own, which sees what was committed while the first one waited.
-        wait = sql.execute(_wait(), {"id": run_id})
+        wait = sql.execute(texts.wait(), {"id": run_id})
         run._state.fields_cache["suspension"] = sql.instance(Suspension, wait[0]) if wait else None
     return run
 
@@ -132,7 +97,7 @@ def glances(run_ids: Sequence[int]) -> list[tuple[WorkflowRun, Signal | None]]:
     """
     now, parameters = clock.sql(rows.alias())
     pending = {**parameters, "ids": list(run_ids), "status": SUSPENDED.value, "pending": SignalState.PENDING.value}
-    return [_glance_of(values) for values in sql.execute(_glances(now), pending)]
+    return [_glance_of(values) for values in sql.execute(texts.glances(now), pending)]
 
 
 def _glance_of(values: Sequence[Any]) -> tuple[WorkflowRun, Signal | None]:
@@ -144,18 +109,6 @@ def _glance_of(values: Sequence[Any]) -> tuple[WorkflowRun, Signal | None]:
     return cast(WorkflowRun, run), sql.instance(Signal, of_message) if has_message else None
 
 
-@cache
-def _glances(now: str) -> str:
-    run, wait, message = (sql.table(model) for model in (WorkflowRun, Suspension, Signal))
-    columns = ", ".join(sql.columns(model) for model in (WorkflowRun, Suspension, Signal))
-    first = f"SELECT * FROM {message} WHERE run_id = {run}.id AND state = %(pending)s ORDER BY id LIMIT 1"
-    return (
-        f"SELECT {columns}, {now} FROM {run} JOIN {wait} ON {wait}.run_id = {run}.id"
-        f" LEFT JOIN LATERAL ({first}) AS {message} ON true"
-        f" WHERE {run}.id = ANY (%(ids)s::bigint[]) AND {run}.status = %(status)s"
-    )
-
-
 def _cut(values: Sequence[Any], *models: type[Model]) -> Iterator[Sequence[Any]]:
     start = 0
     for model in models:
@@ -165,28 +118,10 @@ def _cut(values: Sequence[Any], *models: type[Model]) -> Iterator[Sequence[Any]]
     yield values[start:]
 
 
-@cache
-def _wait() -> str:
-    return f"SELECT {sql.columns(Suspension)} FROM {sql.table(Suspension)} WHERE run_id = %(id)s"
-
-
-@cache
-def _lock(now: str) -> str:
-    # Rows that refer to a run may be inserted while it is locked: no sender waits for it.
-    columns = f"{sql.columns(WorkflowRun)}, {now}"
-    return f"SELECT {columns} FROM {sql.table(WorkflowRun)} WHERE id = %(id)s FOR NO KEY UPDATE"
-
-
 def pending(run_id: int) -> list[Signal]:
     """Return the messages that lie in a run's inbox, oldest first."""
-    found = sql.execute(_pending(), {"run_id": run_id, "state": SignalState.PENDING.value})
+    found = sql.execute(texts.pending(), {"run_id": run_id, "state": SignalState.PENDING.value})
     return [sql.instance(Signal, values) for values in found]
-
-
-@cache
-def _pending() -> str:
-    of_run = "run_id = %(run_id)s AND state = %(state)s"
-    return f"SELECT {sql.columns(Signal)} FROM {sql.table(Signal)} WHERE {of_run} ORDER BY id"
 
 
 def _run(text: str, parameters: Mapping[str, Any]) -> WorkflowRun | None:
@@ -201,14 +136,9 @@ def _run(text: str, parameters: Mapping[str, Any]) -> WorkflowRun | None:
 
 def number(run: WorkflowRun) -> bool:
     """Give a new run its number, in the transaction that is to insert it; say whether that was done along with it."""
-    ((run.pk,),) = sql.execute(_next_number(), {"table": WorkflowRun._meta.db_table})
+    ((run.pk,),) = sql.execute(texts.next_number(), {"table": WorkflowRun._meta.db_table})
     run._state.adding, run._state.db = False, rows.alias()
     return False
-
-
-@cache
-def _next_number() -> str:
-    return "SELECT nextval(pg_get_serial_sequence(%(table)s, 'id'))"
 
 
 def insert(new: Sequence[Model], batch_size: int) -> None:
@@ -217,16 +147,8 @@ def insert(new: Sequence[Model], batch_size: int) -> None:
         portable.insert(new, batch_size)
         return
     (row,) = new
-    ((row.pk,),) = sql.execute(_new_row(type(row)), sql.values_of(NewRow.of(row)))
+    ((row.pk,),) = sql.execute(texts.new_row(type(row)), sql.values_of(NewRow.of(row)))
     row._state.adding, row._state.db = False, rows.alias()
-
-
-@cache
-def _new_row(model: type[Model]) -> str:
-    fields = sql.inserted(model)
-    names = ", ".join(sql.quoted(field.column) for field in fields)
-    values = ", ".join(sql.parameter(field) for field in fields)
-    return f"INSERT INTO {sql.table(model)} ({names}) VALUES ({values}) RETURNING id"
 
 
 def write(writes: Writes) -> bool:
@@ -245,7 +167,7 @@ def send(pipe: Pipe, writes: Writes) -> bool:
 
 
 def _text(writes: Writes) -> str:
-    return _move(
+    return texts.move(
         tuple(writes.columns),
         tuple(writes.fence),
         tuple(row.model for row in writes.rows),
@@ -262,38 +184,3 @@ def _parameters(writes: Writes) -> dict[str, Any]:
     if writes.message:
         parameters.update(sql.values(Signal, writes.marks, "mark_"), message=writes.message.pk)
     return parameters
-
-
-@cache
-def _move(
-    columns: tuple[str, ...],
-    fence: tuple[str, ...],
-    models: tuple[type[Model], ...],
-    marks: tuple[str, ...],
-    *,
-    ends_wait: bool,
-) -> str:
-    run, moved = WorkflowRun, "(SELECT id FROM moved)"
-    parts = {
-        "moved": f"UPDATE {sql.table(run)} SET {sql.assignments(run, columns)} WHERE id = %(id)s AND"
-        f" {' AND '.join(sql.assignments(run, [name], 'fence_') for name in fence)} RETURNING id"
-    }
-    if ends_wait and Suspension not in models:
-        parts["freed"] = f"DELETE FROM {sql.table(Suspension)} WHERE run_id = {moved}"
-    if marks:
-        parts["marked"] = f"UPDATE {sql.table(Signal)} SET {sql.assignments(Signal, marks, 'mark_')}"
-        parts["marked"] += f" WHERE id = %(message)s AND EXISTS {moved}"
-    for index, model in enumerate(models):
-        parts[f"added{index}"] = _insert(model, f"r{index}_")
-    return f"WITH {', '.join(f'{name} AS ({text})' for name, text in parts.items())} SELECT id FROM moved"
-
-
-def _insert(model: type[Model], prefix: str) -> str:
-    fields = sql.inserted(model, numbered=model is WorkflowRun)
-    names = ", ".join(sql.quoted(field.column) for field in fields)
-    values = ", ".join(sql.parameter(field, prefix) for field in fields)
-    text = f"INSERT INTO {sql.table(model)} ({names}) SELECT {values} FROM moved"
-    if model is Suspension:  # one that is over makes room for it
-        others = [sql.quoted(field.column) for field in fields if not field.primary_key]
-        text += f" ON CONFLICT (run_id) DO UPDATE SET {', '.join(f'{name} = EXCLUDED.{name}' for name in others)}"
-    return text

@@ -6,7 +6,8 @@ import logging
 
 from .. import logs
 from ..exceptions import StaleClaim
-from . import commit, rows, stopping, vendors
+from ..models import WorkflowRun
+from . import commit, heartbeat, rows, stopping, vendors
 from .turn import Posted, Turn
 
 logger = logging.getLogger(__name__)
@@ -17,6 +18,7 @@ def post(turn: Turn, posted: Posted) -> bool:
     if turn.pipe is None or not vendors.way().send(turn.pipe, posted.move.writes):
         return False
     turn.posted.append(posted)
+    heartbeat.keep(posted.claim.run, *posted.fence)
     return True
 
 
@@ -36,13 +38,26 @@ def collect(turn: Turn) -> None:
     else:
         if claim is not None:
             turn.lanes.append(claim)
+    finally:
+        heartbeat.let_go(run, *posted.fence)
 
 
 def _written(posted: Posted, turn: Turn) -> bool:
-    written = turn.pipe.answer() if turn.pipe else None
-    if written is None:  # whatever went wrong, this says it; and its fence says whether it was written after all
-        return commit.carry_out(posted.move)
-    if not written:
-        raise StaleClaim
-    posted.move.announce()
-    return posted.move.claims
+    move, pipe = posted.move, turn.pipe
+    if pipe is not None and pipe.awaited != len(turn.posted) + 1:
+        pipe.close()  # somebody was broken off between a statement and its answer: the next may be another one's
+    if pipe is None or not pipe.answer():
+        try:
+            return commit.carry_out(move)  # whatever went wrong, this says it
+        except StaleClaim:
+            if not (move.claims and _is_held(move)):
+                raise
+    move.announce()
+    return move.claims
+
+
+def _is_held(move: commit.Prepared) -> bool:
+    """Say whether a move was written after all, so that the run is ours: nobody else's lease ends at that moment."""
+    row = WorkflowRun.objects.using(rows.alias()).filter(pk=move.run.pk)
+    at = {"sequence": move.run.sequence, "attempt": move.run.attempt, "lease_until": move.run.lease_until}
+    return row.filter(**at).exists()

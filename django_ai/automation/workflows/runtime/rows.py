@@ -51,10 +51,20 @@ def savepoint() -> AbstractContextManager[None]:
 
 
 def leave_broken_connection() -> None:
-    """Close the connection if an error has shown it to be gone: the next query opens another."""
+    """Close the connection if it is gone, or in the middle of a statement: the next query opens another."""
     connection = connections[alias()]
-    if not connection.in_atomic_block:
+    if connection.in_atomic_block:
+        return
+    if is_busy(connection):
+        connection.close()
+    else:
         connection.close_if_unusable_or_obsolete()
+
+
+def is_busy(connection: Any) -> bool:
+    """Say whether whoever sent the last statement was broken off before its answer came, as far as that can be told."""
+    status = getattr(getattr(connection.connection, "info", None), "transaction_status", None)
+    return getattr(status, "name", "") == "ACTIVE"
 
 
 def despite_deadlocks(function: Callable[[], Value]) -> Value:

@@ -35,15 +35,17 @@ class Claim:
     asked: float = field(default_factory=monotonic)
 
 
-def may_wait(place: pace.Place) -> bool:
-    """Say whether a claimed step may wait here while others are run, and others while it is.
+def may_wait(place: pace.Place, attempts: int = 0) -> bool:
+    """Say whether a step may be claimed and wait here while others are run, and others while it is.
 
-    Should the worker die meanwhile, the claim has cost an attempt: there must be another.
+    Args:
+        attempts: how many it has had. Should the worker die meanwhile, the claim costs one more: there must
+            be another.
     """
     workflow, version, name = place
     definition = registry.get(workflow, version)
     step = definition.find(name) if definition and pace.is_quick(place) else None
-    return definition is not None and step is not None and definition.retry_of(step).max_attempts > 1
+    return definition is not None and step is not None and definition.retry_of(step).max_attempts > attempts + 1
 
 
 class Posted(NamedTuple):
@@ -128,7 +130,7 @@ class Turn:
         """Say whether this task runs the step that a transition leads to: there is one, for this queue, in time."""
         if transition.status is not RUNNING or not self.lasts():
             return False
-        if self.others() and not may_wait((workflow, version, transition.step)):
+        if self.others() and not may_wait((workflow, version, transition.step), transition.attempt):
             return False  # whoever has nothing else to do may take long over it
         return dispatch.queue_at(workflow, version, transition.step) == self.queue
 
@@ -142,7 +144,8 @@ class Turn:
         """Say whether the move that wakes a run is posted: there is something else to do, and what follows is quick."""
         if not (self.others() or self.rest) or not self.may_post():
             return False
-        return transition.status is not RUNNING or may_wait((run.name, run.version, transition.step))
+        place = (run.name, run.version, transition.step)
+        return transition.status is not RUNNING or may_wait(place, transition.attempt)
 
     def others(self) -> int:
         """Return how many runs the task goes on with beside the one whose step is being run."""
