@@ -47,5 +47,8 @@ class Client:
 
     def messages(self) -> int:
         with app.connection_for_read() as connection:
-            queue = connection.default_channel.queue_declare(app.conf.task_default_queue, passive=True)
+            try:
+                queue = connection.default_channel.queue_declare(app.conf.task_default_queue, passive=True)
+            except connection.channel_errors:  # Redis has no empty queues
+                return 0
         return int(queue.message_count)
