@@ -96,12 +96,9 @@ _hearts: dict[int, Heart] = {}
 
 def keep(run: WorkflowRun, sequence: int, attempt: int) -> None:
     """Renew the lease of this claim until it is let go."""
-    _heart().keep((run.pk, sequence, attempt))
-
-
-def _heart() -> Heart:
     # Threads do not survive a fork: each process has a heart of its own.
-    return _hearts.get(os.getpid()) or _hearts.setdefault(os.getpid(), Heart())
+    heart = _hearts.get(os.getpid()) or _hearts.setdefault(os.getpid(), Heart())
+    heart.keep((run.pk, sequence, attempt))
 
 
 def let_go(run: WorkflowRun, sequence: int, attempt: int) -> None:
@@ -114,14 +111,13 @@ def let_go(run: WorkflowRun, sequence: int, attempt: int) -> None:
 class keeping:  # noqa: N801 - used as a function
     """Keep the claim of a run alive while the block runs."""
 
-    __slots__ = ("_fence", "_heart")
+    __slots__ = ("_claim",)
 
     def __init__(self, run: WorkflowRun) -> None:
-        self._fence = (run.pk, run.sequence, run.attempt)
-        self._heart = _heart()
+        self._claim = (run, run.sequence, run.attempt)
 
     def __enter__(self) -> None:
-        self._heart.keep(self._fence)
+        keep(*self._claim)
 
     def __exit__(self, *_: object) -> None:
-        self._heart.release(self._fence)
+        let_go(*self._claim)

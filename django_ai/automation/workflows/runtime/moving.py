@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from time import monotonic
 from typing import NamedTuple
 
@@ -69,14 +68,13 @@ def _move_at_a_glance(run_id: int, decisions: Decisions, turn_of: TurnOf, glance
     if move is None:
         return None
     turn, claim = turn_of(seen.run), Claim(seen.run, seen.watch, seen.asked)
-    prepared = partial(
-        commit.prepare, seen.run, move.transition, seen.watch.now(), message=move.message, turn=turn, unlocked=True
-    )
+    run, transition, now = seen.run, move.transition, seen.watch.now()
     try:
-        if turn.posts(seen.run, move.transition) and commit.is_one_statement(move.transition):
-            return _post(prepared(), claim, decisions, turn)
-        with rows.savepoint(), vendors.way().transaction(alone=commit.is_one_statement(move.transition)):
-            stays = commit.carry_out(prepared())
+        if turn.posts(run, transition) and commit.is_one_statement(transition):
+            prepared = commit.prepare(run, transition, now, message=move.message, turn=turn, unlocked=True)
+            return _post(prepared, claim, decisions, turn)
+        with rows.savepoint():
+            stays = commit.commit(run, transition, now, message=move.message, turn=turn, unlocked=True)
         turn.committed()
     except (StaleClaim, ContextInvalid):
         return None

@@ -158,10 +158,10 @@ def of_this_thread() -> Pipe | None:
     second one to give.
     """
     connection: Any = connections[rows.alias()]
-    prepares = getattr(connection.connection, "prepare_threshold", None) is not None
-    watched = connection.execute_wrappers or connection.queries_logged
     pooled = connection.settings_dict["OPTIONS"].get("pool")
-    if connection.in_atomic_block or watched or pooled or not prepares or not hasattr(select, "poll"):
+    if connection.in_atomic_block or connection.queries_logged or pooled or not hasattr(select, "poll"):
+        return None
+    if not sql.may_prepare(connection):
         return None
     if not connection.Database.Pipeline.is_supported():  # by the libpq that the driver uses
         return None

@@ -49,9 +49,7 @@ def _cursor(connection: Any) -> Any:
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     raw = connection.connection
-    # An option of DATABASES, which Django leaves out for the sake of poolers that cannot do it. Whoever wraps
-    # statements may make one several, which cannot be prepared.
-    if getattr(raw, "prepare_threshold", None) is None or connection.execute_wrappers:
+    if not may_prepare(connection):
         return connection.cursor()
     if connection.queries_logged:
         return _new_cursor(connection)
@@ -60,6 +58,13 @@ def _cursor(connection: Any) -> Any:
         cursor = _new_cursor(connection)
         setattr(connection, _KEPT, (raw, cursor))
     return cursor
+
+
+def may_prepare(connection: Any) -> bool:
+    """Say whether the engine's statements may be prepared on a connection of Django's, which is connected."""
+    # An option of DATABASES, which Django leaves out for the sake of poolers that cannot do it. Whoever wraps
+    # statements may make one several, which cannot be prepared.
+    return getattr(connection.connection, "prepare_threshold", None) is not None and not connection.execute_wrappers
 
 
 # Where a connection keeps the driver's connection and the cursor that was made for it.

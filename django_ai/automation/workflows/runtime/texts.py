@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 from django.db.models import Model
@@ -91,10 +92,8 @@ def next_number() -> str:
 @cache
 def new_row(model: type[Model]) -> str:
     """Return what inserts a row."""
-    fields = sql.inserted(model)
-    names = ", ".join(sql.quoted(field.column) for field in fields)
-    values = ", ".join(sql.parameter(field) for field in fields)
-    return f"INSERT INTO {sql.table(model)} ({names}) VALUES ({values}) RETURNING id"
+    into, values = _into(sql.inserted(model))
+    return f"{into} VALUES ({values}) RETURNING id"
 
 
 @cache
@@ -122,11 +121,18 @@ def move(
     return f"WITH {', '.join(f'{name} AS ({text})' for name, text in parts.items())} SELECT id FROM moved"
 
 
+def _into(fields: Sequence[sql.AnyField], prefix: str = "") -> tuple[str, str]:
+    """Return the beginning of an INSERT into the table of these fields, and their parameters."""
+    names = ", ".join(sql.quoted(field.column) for field in fields)
+    return f"INSERT INTO {sql.table(fields[0].model)} ({names})", ", ".join(
+        sql.parameter(field, prefix) for field in fields
+    )
+
+
 def _insert(model: type[Model], prefix: str) -> str:
     fields = sql.inserted(model, numbered=model is WorkflowRun)
-    names = ", ".join(sql.quoted(field.column) for field in fields)
-    values = ", ".join(sql.parameter(field, prefix) for field in fields)
-    text = f"INSERT INTO {sql.table(model)} ({names}) SELECT {values} FROM moved"
+    into, values = _into(fields, prefix)
+    text = f"{into} SELECT {values} FROM moved"
     if model is Suspension:  # one that is over makes room for it
         others = [sql.quoted(field.column) for field in fields if not field.primary_key]
         text += f" ON CONFLICT (run_id) DO UPDATE SET {', '.join(f'{name} = EXCLUDED.{name}' for name in others)}"
