@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from celery import Celery, current_app, signature
+from celery import Celery, current_app, current_task, signature, uuid
 from django.apps import AppConfig
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 from django.db import DEFAULT_DB_ALIAS, transaction
-from kombu import Connection
+from kombu import Connection, Producer
 from kombu.pools import producers
+
+from .background import Background
+from .conf import settings
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +29,9 @@ TIMEOUT_SECONDS = 0.8
 # After a broker has refused a message none is tried for this long: whoever saves a thousand rows
 # meanwhile must not wait a thousand times.
 BREAKER_SECONDS = 5.0
+
+# A message that follows on another one of this process within this time is one of many.
+BURST_SECONDS = 0.01
 
 
 def publish(task: str, args: tuple[Any, ...] = (), **options: Any) -> bool:
@@ -43,9 +50,87 @@ def publish(task: str, args: tuple[Any, ...] = (), **options: Any) -> bool:
     return True
 
 
-def send_after_commit(task: str, args: tuple[Any, ...] = (), *, using: str = DEFAULT_DB_ALIAS, **options: Any) -> None:
-    """Publish when the transaction of the database `using` commits, and never if it rolls back."""
-    transaction.on_commit(partial(publish, task, args, **options), using=using, robust=True)
+class Message(NamedTuple):
+    """What is yet to be sent: a task, its arguments and Celery's options."""
+
+    task: str
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+
+
+def as_they_are(messages: list[Message]) -> list[Message]:
+    """Put no messages together."""
+    return messages
+
+
+# Makes fewer messages of some that were sent one shortly after another.
+Together = Callable[[list[Message]], list[Message]]
+
+
+def send(task: str, args: tuple[Any, ...] = (), *, together: Together = as_they_are, **options: Any) -> None:
+    """Publish at once; or, what follows closely on another message, by a thread, for which nobody waits.
+
+    A single message is fastest sent by the one who has it: a thread would wait for its turn at Python. Of many,
+    most of the time is the broker's, and the workers have less to do with fewer. A process that ends sends all
+    that it was given; what one that is killed takes along the scheduler sends.
+
+    Args:
+        task, args, options: as of ``publish``.
+        together: what makes fewer of several such messages.
+    """
+    app, message = _app(), Message(task, args, options)
+    if not (_is_one_of_many() and _may_be_left(app) and background.take(_Left(app, together, message))):
+        publish(task, args, **options)
+
+
+def send_after_commit(
+    task: str,
+    args: tuple[Any, ...] = (),
+    *,
+    using: str = DEFAULT_DB_ALIAS,
+    together: Together = as_they_are,
+    **options: Any,
+) -> None:
+    """Send when the transaction of the database `using` commits, and never if it rolls back."""
+    transaction.on_commit(partial(send, task, args, together=together, **options), using=using, robust=True)
+
+
+def _is_one_of_many() -> bool:
+    global _sent_at
+    before, _sent_at = _sent_at, monotonic()
+    return _sent_at - before < BURST_SECONDS
+
+
+_sent_at = float("-inf")
+
+
+def _may_be_left(app: Celery) -> bool:
+    # What stands in for the broker, as the testing kit does, is not to be waited for. A worker's processes end
+    # without any ceremony, and nobody waits for its tasks.
+    if not isinstance(publisher, CeleryPublisher) or current_task or app.conf.task_always_eager:  # type: ignore[truthy-bool]
+        return False
+    return settings.SEND_IN_BACKGROUND
+
+
+class _Left(NamedTuple):
+    """A message that is left to the thread."""
+
+    app: Celery
+    together: Together
+    message: Message
+
+
+def _publish_left(all_left: list[_Left]) -> None:
+    groups: dict[tuple[Celery, Together], list[Message]] = defaultdict(list)
+    for left in all_left:
+        groups[left.app, left.together].append(left.message)
+    for (app, together), messages in groups.items():
+        app.set_current()  # of this thread
+        for task, args, options in together(messages):
+            publish(task, args, **options)
+
+
+background: Background[_Left] = Background(_publish_left)
 
 
 def fault() -> str:
@@ -82,12 +167,23 @@ class CeleryPublisher:
             raise
 
     def _send(self, task: str, args: tuple[Any, ...], **options: Any) -> None:
-        message = signature(task)
-        if current_app.conf.task_always_eager:
-            message.apply_async(args, **options)
+        app = _app()
+        if app.conf.task_always_eager:
+            signature(task).apply_async(args, **options)
             return
-        with producers[_connection()].acquire(block=True, timeout=TIMEOUT_SECONDS) as producer:
-            message.apply_async(args, producer=producer, ignore_result=True, retry=False, **options)
+        with producers[_connection(app)].acquire(block=True, timeout=TIMEOUT_SECONDS) as producer:
+            if options.keys() - {"queue"}:
+                signature(task).apply_async(args, producer=producer, ignore_result=True, retry=False, **options)
+            else:
+                _send_plain(app, producer, task, args, options)
+
+
+def _send_plain(app: Celery, producer: Producer, task: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Send what `apply_async` sends, at two thirds of the cost: options that ours do not have are not weighed."""
+    routed = app.amqp.router.route(options, task, args, {})
+    shown = repr(args)[: app.amqp.argsrepr_maxsize]
+    message = app.amqp.create_task_message(uuid(), task, args, {}, argsrepr=shown, kwargsrepr="{}", ignore_result=True)
+    app.amqp.send_task_message(producer, task, message, retry=False, **routed)
 
 
 publisher: Callable[..., None] = CeleryPublisher()
@@ -111,8 +207,11 @@ def check_celery(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
 _connections: WeakKeyDictionary[Celery, Connection] = WeakKeyDictionary()
 
 
-def _connection() -> Connection:
-    app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - what the proxy stands for
+def _app() -> Celery:
+    return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001 - what the proxy stands for
+
+
+def _connection(app: Celery) -> Connection:
     if app not in _connections:
         _connections[app] = _new_connection()
     return _connections[app]

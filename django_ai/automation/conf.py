@@ -97,6 +97,11 @@ class Settings:
     SECONDS_PER_TASK = Setting[float](
         10, int, float, minimum=0, doc="Seconds after which a task hands over to the next."
     )
+    SEND_IN_BACKGROUND = Setting[bool](
+        True,  # noqa: FBT003 - the default of a setting
+        bool,
+        doc="Whether a web process or a command that sends many messages leaves it to a thread to do so.",
+    )
     RETENTION_DAYS = Setting[float | None](
         None, int, float, type(None), minimum=0, doc="Days for which ended runs are kept; None is for ever."
     )

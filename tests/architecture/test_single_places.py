@@ -8,8 +8,8 @@ import pytest
 
 from tests.architecture.code import WORKFLOWS, broken, calls, dotted, modules, violations
 
-SENDS = {"apply_async", "send_task", "delay", "delay_on_commit", "apply_async_on_commit"}
-ORDERS = {"publish", "send_after_commit"}
+SENDS = {"apply_async", "send_task", "delay", "delay_on_commit", "apply_async_on_commit", "send_task_message"}
+ORDERS = {"publish", "send", "send_after_commit"}
 WRITES = {"update", "create", "get_or_create", "update_or_create", "bulk_create", "bulk_update", "setattr"}
 SET_STATUS = re.compile(r"\bset\b[^;]*\bstatus\b\s*=", re.IGNORECASE | re.DOTALL)
 

@@ -1,18 +1,20 @@
 """Messages go to the broker in bounded time, and a broker that is down hurts nobody for long."""
 
 import socket
+import threading
 
 import pytest
-from celery import Celery, current_app
+from celery import Celery, current_app, signature
+from celery.signals import before_task_publish
 from kombu import pools
 
-from django_ai.automation import broker
+from django_ai.automation import background, broker
 
 TASK = "tests.anything"
 
 
-def anything(number):
-    return number
+def anything(*args):
+    return args
 
 
 @pytest.fixture
@@ -41,6 +43,7 @@ def publisher(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(broker, "publisher", publisher)
     monkeypatch.setattr(broker, "monotonic", lambda: now[0])
+    monkeypatch.setattr(broker, "_sent_at", 0.0)
     publisher.now = now
     return publisher
 
@@ -82,10 +85,102 @@ def test_a_broker_that_is_silent_is_given_up(use_broker, publisher, silent, monk
 def test_a_projects_own_time_outs_hold_if_they_are_shorter(use_broker, monkeypatch):
     monkeypatch.setattr(broker, "TIMEOUT_SECONDS", 2.0)
     use_broker("redis://127.0.0.1:1/0", broker_transport_options={"socket_timeout": 0.5, "visibility_timeout": 9})
-    options = broker._connection().transport_options
+    options = broker._connection(broker._app()).transport_options
     assert options["socket_timeout"] == 0.5
     assert options["socket_connect_timeout"] == 2.0
     assert options["visibility_timeout"] == 9
+
+
+def received(app, queue="celery"):
+    with app.connection() as connection, connection.SimpleQueue(queue) as messages:
+        message = messages.get_nowait()
+        message.ack()
+        return message
+
+
+@pytest.mark.parametrize("args", [(), (7, "a text", None), (["many"] * 1000,)])
+def test_a_message_is_what_apply_async_makes_of_it(use_broker, publisher, args):
+    app = use_broker("memory://")
+    app.task(anything, name=TASK, shared=False)
+    assert broker.publish(TASK, args)
+    ours = received(app)
+    signature(TASK).apply_async(args, ignore_result=True)
+    theirs = received(app)
+    assert ours.payload == theirs.payload
+    individual = {"id", "root_id", "argsrepr"}
+    assert {**ours.headers, **dict.fromkeys(individual)} == {**theirs.headers, **dict.fromkeys(individual)}
+    assert len(ours.headers["argsrepr"]) <= app.amqp.argsrepr_maxsize
+    assert ours.headers["id"] == ours.headers["root_id"] == ours.properties["correlation_id"]
+    individual = {"correlation_id", "delivery_tag", "reply_to"}
+    assert {**ours.properties, **dict.fromkeys(individual)} == {**theirs.properties, **dict.fromkeys(individual)}
+
+
+def test_a_projects_routes_and_receivers_have_their_say(use_broker, publisher):
+    app = use_broker("memory://", task_routes={TASK: {"queue": "routed", "priority": 3}})
+    app.task(anything, name=TASK, shared=False)
+
+    def put_a_header(headers, **_):
+        headers["mine"] = "here"
+
+    before_task_publish.connect(put_a_header)
+    try:
+        assert broker.publish(TASK, queue=None)
+    finally:
+        before_task_publish.disconnect(put_a_header)
+    message = received(app, "routed")
+    assert (message.headers["mine"], message.properties["priority"]) == ("here", 3)
+
+
+def test_of_many_messages_all_but_the_first_are_published_by_a_thread(use_broker, publisher, monkeypatch):
+    app, published = use_broker("memory://"), []
+
+    def publish(task, args, **options):
+        in_thread = threading.current_thread() is not threading.main_thread()
+        published.append((in_thread, broker._app() is app, task, args, options))
+
+    monkeypatch.setattr(publisher, "_send", publish)
+    for number in range(3):
+        broker.send(TASK, (number,), queue="here")
+    assert broker.background.flush()
+    assert published == [(number > 0, True, TASK, (number,), {"queue": "here"}) for number in range(3)]
+
+
+def test_of_many_messages_fewer_may_be_made(use_broker, publisher, monkeypatch):
+    use_broker("memory://")
+    published = []
+    monkeypatch.setattr(publisher, "_send", lambda task, args, **options: published.append((task, args)))
+    monkeypatch.setattr(background, "sleep", lambda seconds: let_go.wait(10))
+    let_go = threading.Event()
+
+    def sum_up(messages):
+        return [broker.Message("sum", (sum(message.args[0] for message in messages),), {})]
+
+    for number in range(4):
+        broker.send(TASK, (number,), together=sum_up)
+    broker.send(TASK, (7,))
+    let_go.set()
+    assert broker.background.flush()
+    assert published == [(TASK, (0,)), ("sum", (6,)), (TASK, (7,))]
+
+
+@pytest.mark.parametrize("reason", ["time between", "a setting", "a task", "eager tasks", "no thread", "no broker"])
+def test_messages_are_published_at_once(use_broker, publisher, monkeypatch, settings, reason):
+    use_broker("memory://", task_always_eager=reason == "eager tasks")
+    settings.DJANGO_AI = {"SEND_IN_BACKGROUND": reason != "a setting"}
+    if reason == "a task":
+        monkeypatch.setattr(broker, "current_task", anything)
+    if reason == "no thread":
+        monkeypatch.setattr(broker.background, "take", lambda item: False)
+    published = []
+
+    def publish(task, args, **options):
+        published.append(threading.current_thread())
+
+    monkeypatch.setattr(*(broker, "publisher") if reason == "no broker" else (broker.publisher, "_send"), publish)
+    for _ in range(2):
+        broker.send(TASK)
+        publisher.now[0] += 2 * broker.BURST_SECONDS if reason == "time between" else 0
+    assert published == [threading.main_thread()] * 2
 
 
 def test_after_a_failure_none_is_tried_for_a_while(use_broker, publisher, monkeypatch):

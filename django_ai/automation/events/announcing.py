@@ -32,7 +32,7 @@ class _Announcement:
     def send(self) -> None:
         numbers, self.numbers = self.numbers, []
         for start in range(0, len(numbers), settings.BATCH_SIZE):
-            broker.publish(OCCUR, (numbers[start : start + settings.BATCH_SIZE],), queue=settings.QUEUE)
+            broker.send(OCCUR, (numbers[start : start + settings.BATCH_SIZE],), queue=settings.QUEUE)
 
 
 _announcements = _Announcements()

@@ -11,6 +11,7 @@ from django.utils import timezone
 from pydantic import BaseModel
 
 from django_ai.automation import broker
+from django_ai.automation.broker import Message
 from django_ai.automation.workflows.core import complete, engine, goto, run_subflow, step, workflow
 from django_ai.automation.workflows.models import Signal, Suspension, WorkflowRun
 from django_ai.automation.workflows.runtime import dispatch, lanes, pace, scheduler, stopping, vendors, worker
@@ -150,6 +151,20 @@ def test_what_is_sent_at_once_goes_together_ten_at_a_time(messages):
     ]
     work_all(messages)
     assert set(WorkflowRun.objects.values_list("status", flat=True)) == {"completed"}
+
+
+def test_of_messages_sent_one_shortly_after_another_those_of_one_kind_go_together():
+    queued = [Message(dispatch.EXECUTE, (number, 1, 0), {"queue": "slow"}) for number in range(2)]
+    alone = [
+        Message(dispatch.WAKE, (7, 2), {"queue": None, "countdown": 3}),
+        Message(dispatch.PULSE, ("slow", "2026-01-01"), {"queue": "slow"}),
+        Message(dispatch.SEVERAL, (dispatch.DELIVER, None, [(8,), (9,)]), {"queue": None}),
+        Message(dispatch.EXECUTE, (3, 1, 0), {"queue": "quick"}),
+    ]
+    twice = [Message(dispatch.DELIVER, (5,), {"queue": None})] * 2
+    made = dispatch.fewer([*queued, *alone, *twice])
+    together = Message(dispatch.SEVERAL, (dispatch.EXECUTE, "slow", [(0, 1, 0), (1, 1, 0)]), {"queue": "slow"})
+    assert sorted(made, key=repr) == sorted([together, *alone, twice[0]], key=repr)
 
 
 def work_all(messages):

@@ -30,7 +30,17 @@ from django_ai.automation.workflows.core import (
 )
 from django_ai.automation.workflows.machine.statuses import MOVES
 from django_ai.automation.workflows.models import PastWait, Signal, StepExecution, Suspension, WorkflowRun
-from django_ai.automation.workflows.runtime import attempts, by_hand, forms, lanes, postgresql, texts, vendors, worker
+from django_ai.automation.workflows.runtime import (
+    attempts,
+    by_hand,
+    forms,
+    lanes,
+    postgresql,
+    sql,
+    texts,
+    vendors,
+    worker,
+)
 from django_ai.automation.workflows.runtime.writes import Writes
 from django_ai.automation.workflows.statezero_action import statezero_action
 
@@ -372,15 +382,27 @@ def test_a_statement_that_is_broken_off_leaves_a_connection_that_works(sent):
 @pytest.mark.parametrize("known", [False, True], ids=["never analysed", "analysed while nothing was pending"])
 def test_a_delivery_reads_nothing_of_what_is_pending_for_others(known):
     signals = [Signal(run_id=run, kind="signal", created_at=NOON) for run in range(10**6, 10**6 + 3000)]
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         if known:
             done = [Signal(run_id=run, kind="signal", created_at=NOON, state="delivered") for run in range(20_000)]
             Signal.objects.bulk_create(done)
             cursor.execute(f"ANALYZE {Signal._meta.db_table}")
         Signal.objects.bulk_create(signals)
-        values = {"ids": [10**6], "run_id": 10**6, "status": "suspended", "state": "pending", "pending": "pending"}
-        for text in (texts.glances(clock.sql()[0]), texts.pending()):
-            cursor.execute(f"EXPLAIN {text}", values)
-            plan = "\n".join(line for (line,) in cursor.fetchall())
-            assert "workflow_signal_inbox" in plan
-            assert "workflow_signal_dispatched" not in plan
+        values = {"ids": [10**6], "id": 10**6, "run_id": 10**6, "status": "suspended", "state": "pending"}
+        now, _ = clock.sql()
+        for text in (texts.glances(now, several=False), texts.glances(now, several=True), texts.pending()):
+            for plan in ("force_custom_plan", "force_generic_plan"):
+                cursor.execute("SELECT set_config('plan_cache_mode', %s, true)", [plan])
+                shown = "\n".join(explained(cursor, text, {**values, "pending": "pending"}))
+                assert "workflow_signal_inbox" in shown
+                assert "workflow_signal_dispatched" not in shown
+
+
+def explained(cursor, text, values):
+    """Return the plan of a statement that was prepared, as the engine's are."""
+    prepared, names = sql.numbered(text)
+    cursor.execute("DEALLOCATE ALL")
+    cursor.execute(f"PREPARE explained AS {prepared.replace('%', '%%')}")
+    marks = ", ".join(["%s"] * len(names))
+    cursor.execute(f"EXPLAIN EXECUTE explained ({marks})", [values[name] for name in names])
+    return [line for (line,) in cursor.fetchall()]

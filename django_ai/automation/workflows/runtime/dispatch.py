@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 
 from celery import current_app
 
-from ...broker import publish, send_after_commit
+from ...broker import Message, publish, send_after_commit
 from ...conf import settings
 from ...taking import EXPIRES_SECONDS
 from ..authoring.registry import registry
@@ -29,6 +29,9 @@ SEVERAL = "django_ai.workflows.several"
 # How many go together. A message costs its sender and a worker more than a quick step does, but who gets it
 # does them one after the other: a burst is shared among this many messages before they grow, up to the most.
 MESSAGES, TOGETHER, MOST_TOGETHER = 20, 10, 50
+
+# What is not put together with its like.
+ALONE = {SEVERAL, PULSE}
 
 Arguments = tuple[Any, ...]
 
@@ -111,22 +114,33 @@ def _send(task: str, messages: Iterable[tuple[str | None, Arguments]]) -> None:
     for queue, arguments in messages:
         by_queue[queue].append(arguments)
     for queue, each in by_queue.items():
-        together = _together(len(each))
-        for start in range(0, len(each), together):
-            _send_chunk(task, each[start : start + together], queue)
+        for message in _together(task, queue, each):
+            _after_commit(message.task, message.args, queue)
 
 
-def _together(count: int) -> int:
-    shared = min(max(TOGETHER, ceil(count / MESSAGES)), MOST_TOGETHER)
-    return max(min(shared, settings.STEPS_PER_TASK), 1)
+def _together(task: str, queue: str | None, each: Sequence[Arguments]) -> Iterator[Message]:
+    """Yield as few messages for these arguments of a task as leaves work for all workers."""
+    shared = min(max(TOGETHER, ceil(len(each) / MESSAGES)), MOST_TOGETHER)
+    size = max(min(shared, settings.STEPS_PER_TASK), 1)
+    for start in range(0, len(each), size):
+        chunk = list(each[start : start + size])
+        one = len(chunk) == 1
+        yield Message(task if one else SEVERAL, chunk[0] if one else (task, queue, chunk), {"queue": queue})
 
 
-def _send_chunk(task: str, chunk: list[Arguments], queue: str | None) -> None:
-    if len(chunk) == 1:
-        _after_commit(task, chunk[0], queue)
-    else:
-        _after_commit(SEVERAL, (task, queue, chunk), queue)
+def fewer(messages: list[Message]) -> list[Message]:
+    """Return messages that were sent one shortly after another as fewer, where they may go together."""
+    made: list[Message] = []
+    alike: dict[tuple[str, str | None], list[Arguments]] = defaultdict(list)
+    for message in messages:
+        if message.task in ALONE or message.options.keys() != {"queue"}:
+            made.append(message)
+        else:
+            alike[message.task, message.options["queue"]].append(message.args)
+    for (task, queue), each in alike.items():
+        made.extend(_together(task, queue, list(dict.fromkeys(each))))
+    return made
 
 
 def _after_commit(task: str, args: Arguments, queue: str | None, **options: Any) -> None:
-    send_after_commit(task, args, using=rows.alias(), queue=queue, **options)
+    send_after_commit(task, args, using=rows.alias(), together=fewer, queue=queue, **options)

@@ -96,8 +96,11 @@ def glances(run_ids: Sequence[int]) -> list[tuple[WorkflowRun, Signal | None]]:
     They are read without a lock.
     """
     now, parameters = clock.sql(rows.alias())
-    pending = {**parameters, "ids": list(run_ids), "status": SUSPENDED.value, "pending": SignalState.PENDING.value}
-    return [_glance_of(values) for values in sql.execute(texts.glances(now), pending)]
+    several = len(run_ids) > 1
+    of_runs = {"ids": list(run_ids)} if several else {"id": run_ids[0]}
+    states = {"status": SUSPENDED.value, "pending": SignalState.PENDING.value}
+    found = sql.execute(texts.glances(now, several=several), {**parameters, **of_runs, **states})
+    return [_glance_of(values) for values in found]
 
 
 def _glance_of(values: Sequence[Any]) -> tuple[WorkflowRun, Signal | None]:

@@ -50,15 +50,17 @@ def read() -> str:
 
 
 @cache
-def glances(now: str) -> str:
-    """Return what reads runs that wait, with their waits and the first messages of their inboxes."""
+def glances(now: str, *, several: bool) -> str:
+    """Return what reads one run that waits, or several, with their waits and the first messages of their inboxes."""
     run, wait, message = (sql.table(model) for model in (WorkflowRun, Suspension, Signal))
     columns = ", ".join(sql.columns(model) for model in (WorkflowRun, Suspension, Signal))
+    # PostgreSQL plans a statement with an array anew each time, which takes longer than to execute it for one run.
+    of_runs = f"{run}.id = ANY (%(ids)s::bigint[])" if several else f"{run}.id = %(id)s"
     first = f"SELECT * FROM {message} WHERE run_id = {run}.id AND state = %(pending)s ORDER BY id LIMIT 1"
     return (
         f"SELECT {columns}, {now} FROM {run} JOIN {wait} ON {wait}.run_id = {run}.id"
         f" LEFT JOIN LATERAL ({first}) AS {message} ON true"
-        f" WHERE {run}.id = ANY (%(ids)s::bigint[]) AND {run}.status = %(status)s"
+        f" WHERE {of_runs} AND {run}.status = %(status)s"
     )
 
 
