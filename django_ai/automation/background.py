@@ -1,16 +1,16 @@
-"""Does what need not be waited for in a thread of this process, and all of it before the process ends."""
+"""Does what need not be waited for in a thread of the process, which gives it a moment for the rest when it ends."""
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
+import queue
 import sys
+import threading
+import time
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from threading import Event, Lock, Thread
-from time import sleep
-from typing import Generic, TypeVar
+from multiprocessing.util import Finalize
+from typing import Any, Generic, TypeVar
 
 from django.db import connections
 
@@ -37,48 +37,83 @@ class Background(Generic[Item]):
 
     def __init__(self, do: Callable[[list[Item]], object]) -> None:
         self._do = do
-        self._begin_anew()
         # Threads do not survive a fork, and what the parent has left undone the parent does.
-        os.register_at_fork(after_in_child=self._begin_anew)
-        atexit.register(self.flush)
-
-    def _begin_anew(self) -> None:
-        self._waiting: SimpleQueue[Item | Event] = SimpleQueue()
-        self._lock = Lock()
-        self._thread: Thread | None = None
+        self._workers: dict[int, _Worker[Item]] = {}
 
     def take(self, item: Item) -> bool:
         """Have something done soon; say whether it will be, for if not the caller may do it itself."""
-        if self._waiting.qsize() >= MOST_WAITING or not self._has_thread():
+        worker = self._worker()
+        return worker is not None and worker.take(item)
+
+    def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
+        """Wait until all that was taken before is done, at most for so long; say whether it is."""
+        worker = self._workers.get(os.getpid())
+        return worker is None or worker.flush(seconds)
+
+    def _worker(self) -> _Worker[Item] | None:
+        worker = self._workers.get(os.getpid())
+        if worker is not None and worker.has_died():
+            self._workers.pop(os.getpid(), None)
+            worker = None
+        if worker is None and threads_run():
+            new = _Worker(self._do)
+            worker = self._workers.setdefault(os.getpid(), new)
+            if worker is new and not worker.start():
+                self._workers.pop(os.getpid(), None)
+                return None
+        return worker
+
+
+class _Worker(Generic[Item]):
+    """The thread of one process, and what waits for it."""
+
+    def __init__(self, do: Callable[[list[Item]], object]) -> None:
+        self._do = do
+        # Looked up now: a server such as gunicorn puts gevent's in place when the project has long been imported.
+        self._waiting: queue.SimpleQueue[Item | threading.Event] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="django-ai-background", daemon=True)
+
+    def start(self) -> bool:
+        try:
+            self._thread.start()
+        except RuntimeError:  # the interpreter is ending, or the system has no more threads to give
+            return False
+        # Unlike atexit it also has its turn where multiprocessing ends a process.
+        Finalize(None, self._flush_at_exit, exitpriority=10)
+        return True
+
+    def has_died(self) -> bool:
+        return self._thread.ident is not None and not self._thread.is_alive()
+
+    def take(self, item: Item) -> bool:
+        if self._waiting.qsize() >= MOST_WAITING:
             return False
         self._waiting.put(item)
         return True
 
-    def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
-        """Wait until all that was taken before is done, at most for so long; say whether it is."""
-        if self._thread is None:
-            return True
-        done = Event()
+    def flush(self, seconds: float) -> bool:
+        if self.has_died():
+            return False
+        done = threading.Event()
         self._waiting.put(done)
         return done.wait(seconds)
 
-    def _has_thread(self) -> bool:
-        with self._lock:
-            self._thread = self._thread or _started(self._work)
-        return self._thread is not None
+    def _flush_at_exit(self) -> None:
+        if not self.flush(FLUSH_SECONDS):
+            logger.warning("The process ends before about %s messages could be sent.", self._waiting.qsize())
 
     def _work(self) -> None:
         while True:
             taken = [self._waiting.get()]
-            sleep(TOGETHER_SECONDS)
+            _pause()
             try:
                 while True:
                     taken.append(self._waiting.get_nowait())
-            except Empty:
+            except queue.Empty:
                 pass
-            self._do_all([item for item in taken if not isinstance(item, Event)])
+            self._do_all([item for item in taken if not isinstance(item, threading.Event)])
             for item in taken:
-                if isinstance(item, Event):
+                if isinstance(item, threading.Event):
                     item.set()
 
     def _do_all(self, items: list[Item]) -> None:
@@ -90,18 +125,11 @@ class Background(Generic[Item]):
             logger.exception("What was left to a thread failed.")
 
 
-def _started(work: Callable[[], None]) -> Thread | None:
-    thread = Thread(target=work, name="django-ai-background", daemon=True)
-    try:
-        if threads_run():
-            thread.start()
-            return thread
-    except RuntimeError:  # the interpreter is ending, or the system has no more threads to give
-        pass
-    return None
+def _pause() -> None:
+    time.sleep(TOGETHER_SECONDS)
 
 
 def threads_run() -> bool:
     """Say whether threads run in this process beside its requests; under uWSGI they do so only if it is told to."""
-    uwsgi = sys.modules.get("uwsgi")
-    return uwsgi is None or not {"enable-threads", "threads"}.isdisjoint(uwsgi.opt)
+    options: Any = getattr(sys.modules.get("uwsgi"), "opt", None)
+    return options is None or not {"enable-threads", "threads"}.isdisjoint(options)

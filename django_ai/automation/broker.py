@@ -10,12 +10,12 @@ from time import monotonic
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from celery import Celery, current_app, current_task, signature, uuid
+from celery import Celery, current_app, current_task, signature
 from django.apps import AppConfig
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as CheckWarning
 from django.db import DEFAULT_DB_ALIAS, transaction
-from kombu import Connection, Producer
+from kombu import Connection
 from kombu.pools import producers
 
 from .background import Background
@@ -71,8 +71,8 @@ def send(task: str, args: tuple[Any, ...] = (), *, together: Together = as_they_
     """Publish at once; or, what follows closely on another message, by a thread, for which nobody waits.
 
     A single message is fastest sent by the one who has it: a thread would wait for its turn at Python. Of many,
-    most of the time is the broker's, and the workers have less to do with fewer. A process that ends sends all
-    that it was given; what one that is killed takes along the scheduler sends.
+    most of the time is the broker's, and the workers have less to do with fewer. A process that ends has two
+    seconds for what it was given; what it takes along then, or when it is killed, the scheduler sends.
 
     Args:
         task, args, options: as of ``publish``.
@@ -172,18 +172,7 @@ class CeleryPublisher:
             signature(task).apply_async(args, **options)
             return
         with producers[_connection(app)].acquire(block=True, timeout=TIMEOUT_SECONDS) as producer:
-            if options.keys() - {"queue"}:
-                signature(task).apply_async(args, producer=producer, ignore_result=True, retry=False, **options)
-            else:
-                _send_plain(app, producer, task, args, options)
-
-
-def _send_plain(app: Celery, producer: Producer, task: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Send what `apply_async` sends, at two thirds of the cost: options that ours do not have are not weighed."""
-    routed = app.amqp.router.route(options, task, args, {})
-    shown = repr(args)[: app.amqp.argsrepr_maxsize]
-    message = app.amqp.create_task_message(uuid(), task, args, {}, argsrepr=shown, kwargsrepr="{}", ignore_result=True)
-    app.amqp.send_task_message(producer, task, message, retry=False, **routed)
+            signature(task).apply_async(args, producer=producer, ignore_result=True, retry=False, **options)
 
 
 publisher: Callable[..., None] = CeleryPublisher()

@@ -4,7 +4,7 @@ import socket
 import threading
 
 import pytest
-from celery import Celery, current_app, signature
+from celery import Celery, current_app
 from celery.signals import before_task_publish
 from kombu import pools
 
@@ -98,25 +98,8 @@ def received(app, queue="celery"):
         return message
 
 
-@pytest.mark.parametrize("args", [(), (7, "a text", None), (["many"] * 1000,)])
-def test_a_message_is_what_apply_async_makes_of_it(use_broker, publisher, args):
-    app = use_broker("memory://")
-    app.task(anything, name=TASK, shared=False)
-    assert broker.publish(TASK, args)
-    ours = received(app)
-    signature(TASK).apply_async(args, ignore_result=True)
-    theirs = received(app)
-    assert ours.payload == theirs.payload
-    individual = {"id", "root_id", "argsrepr"}
-    assert {**ours.headers, **dict.fromkeys(individual)} == {**theirs.headers, **dict.fromkeys(individual)}
-    assert len(ours.headers["argsrepr"]) <= app.amqp.argsrepr_maxsize
-    assert ours.headers["id"] == ours.headers["root_id"] == ours.properties["correlation_id"]
-    individual = {"correlation_id", "delivery_tag", "reply_to"}
-    assert {**ours.properties, **dict.fromkeys(individual)} == {**theirs.properties, **dict.fromkeys(individual)}
-
-
-def test_a_projects_routes_and_receivers_have_their_say(use_broker, publisher):
-    app = use_broker("memory://", task_routes={TASK: {"queue": "routed", "priority": 3}})
+def test_a_projects_routes_options_and_receivers_have_their_say(use_broker, publisher):
+    app = use_broker("memory://", task_routes={TASK: {"queue": "routed"}}, task_default_priority=3)
     app.task(anything, name=TASK, shared=False)
 
     def put_a_header(headers, **_):
@@ -149,7 +132,7 @@ def test_of_many_messages_fewer_may_be_made(use_broker, publisher, monkeypatch):
     use_broker("memory://")
     published = []
     monkeypatch.setattr(publisher, "_send", lambda task, args, **options: published.append((task, args)))
-    monkeypatch.setattr(background, "sleep", lambda seconds: let_go.wait(10))
+    monkeypatch.setattr(background, "_pause", lambda: let_go.wait(10))
     let_go = threading.Event()
 
     def sum_up(messages):

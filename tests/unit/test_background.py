@@ -1,10 +1,12 @@
 """What is left to a thread is done in order, whatever fails, forks or ends."""
 
 import os
+import queue
 import subprocess
 import sys
 import textwrap
 import threading
+from multiprocessing import get_all_start_methods, get_context
 from types import ModuleType
 
 import pytest
@@ -14,9 +16,9 @@ from django_ai.automation.background import Background
 
 BEGINNING = """
 import os, sys, threading
-from django_ai.automation.background import Background
+from django_ai.automation import background as module
 
-background = Background(lambda calls: [call() for call in calls])
+background = module.Background(lambda calls: [call() for call in calls])
 parent, go_on = os.getpid(), threading.Event()
 """
 
@@ -35,8 +37,7 @@ def background():
 def stuck(background):
     """A thread that is kept from its work until this is called."""
     begun, go_on = threading.Event(), threading.Event()
-    assert background.take(begun.set)
-    assert background.take(go_on.wait)
+    assert background.take(lambda: begun.set() or go_on.wait())
     assert begun.wait(10)
     yield go_on.set
     go_on.set()
@@ -54,7 +55,7 @@ def test_what_is_taken_is_done_in_order_by_one_other_thread(background):
 
 def test_what_comes_within_a_moment_is_done_together(monkeypatch):
     moment, done = threading.Event(), []
-    monkeypatch.setattr(module, "sleep", lambda seconds: moment.wait(10))
+    monkeypatch.setattr(module, "_pause", lambda: moment.wait(10))
     background = Background(done.append)
     assert all([background.take("first"), background.take("second")])
     moment.set()
@@ -74,6 +75,22 @@ def test_what_fails_is_logged_and_the_next_is_done(background, caplog):
     assert background.flush()
     assert done == [1]
     assert "no luck" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_was_ended_has_a_successor(background):
+    threads, done = queue.SimpleQueue(), []
+
+    def end():
+        threads.put(threading.current_thread())
+        raise SystemExit
+
+    assert background.take(end)
+    threads.get(timeout=10).join(10)
+    assert not background.flush()
+    assert background.take(lambda: done.append(1))
+    assert background.flush()
+    assert done == [1]
 
 
 def test_who_flushes_waits_for_so_long_and_no_longer(background, stuck):
@@ -125,11 +142,39 @@ def test_a_forked_process_begins_anew():
     """) == ["new False", "child 0", "left True"]
 
 
+@pytest.mark.parametrize("method", [method for method in ("fork", "spawn") if method in get_all_start_methods()])
+def test_a_process_of_multiprocessing_does_what_it_was_given(tmp_path, method):
+    process = get_context(method).Process(target=_write_twice, args=(tmp_path / "done",))
+    process.start()
+    process.join(60)
+    assert (tmp_path / "done").read_text() == "12"
+
+
+def _write_twice(path):
+    def write(numbers):
+        with path.open("a") as file:
+            file.write("".join(map(str, numbers)))
+
+    background = Background(write)
+    background.take(1)
+    background.take(2)
+
+
 def test_a_process_that_ends_does_first_what_it_was_given():
     assert _output("""
         background.take(lambda: go_on.wait(0.05))
         background.take(lambda: print("done"))
     """) == ["done"]
+
+
+def test_a_process_that_ends_waits_for_so_long_and_says_what_it_takes_along():
+    assert _output("""
+        module.FLUSH_SECONDS, module.logger.warning = 0, lambda *said: print(said[0].split()[-1], said[1])
+        begun = threading.Event()
+        background.take(lambda: begun.set() or go_on.wait())
+        begun.wait()
+        background.take(lambda: print("done"))
+    """) == ["sent. 2"]
 
 
 def _output(code):

@@ -157,7 +157,7 @@ def test_of_messages_sent_one_shortly_after_another_those_of_one_kind_go_togethe
     queued = [Message(dispatch.EXECUTE, (number, 1, 0), {"queue": "slow"}) for number in range(2)]
     alone = [
         Message(dispatch.WAKE, (7, 2), {"queue": None, "countdown": 3}),
-        Message(dispatch.PULSE, ("slow", "2026-01-01"), {"queue": "slow"}),
+        Message(dispatch.PULSE, ("slow", "2026-01-01"), {"queue": "slow", "expires": 60}),
         Message(dispatch.SEVERAL, (dispatch.DELIVER, None, [(8,), (9,)]), {"queue": None}),
         Message(dispatch.EXECUTE, (3, 1, 0), {"queue": "quick"}),
     ]
@@ -203,6 +203,15 @@ def test_a_step_that_is_not_known_to_be_quick_leaves_the_others_to_other_workers
     with mock.patch.object(pace, "QUICK_SECONDS", 0):
         pace.note(pace.place_of(runs[0]), 1)
     assert not pace.is_quick(pace.place_of(runs[0]))
+
+
+def test_a_step_that_was_slow_leaves_the_others_to_as_many_workers(messages):
+    calls = []
+    runs = start_counted(calls, 3)
+    messages.clear()
+    pace.note(pace.place_of(runs[0]), 1)
+    worker.several(dispatch.EXECUTE, None, fences(runs))
+    assert (calls, messages) == ([0], [(dispatch.EXECUTE, fence) for fence in fences(runs[1:])])
 
 
 def test_a_turn_that_is_over_leaves_the_rest_to_other_workers(messages, settings):

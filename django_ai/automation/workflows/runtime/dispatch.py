@@ -30,9 +30,6 @@ SEVERAL = "django_ai.workflows.several"
 # does them one after the other: a burst is shared among this many messages before they grow, up to the most.
 MESSAGES, TOGETHER, MOST_TOGETHER = 20, 10, 50
 
-# What is not put together with its like.
-ALONE = {SEVERAL, PULSE}
-
 Arguments = tuple[Any, ...]
 
 
@@ -68,9 +65,13 @@ def deliveries(run_ids: Iterable[int]) -> None:
     _send(DELIVER, [(settings.QUEUE, (run_id,)) for run_id in dict.fromkeys(run_ids)])
 
 
-def again(task: str, queue: str | None, arguments: Sequence[Arguments]) -> None:
-    """Ask for what a worker has not come to."""
-    _send(task, [(queue, each) for each in arguments])
+def again(task: str, queue: str | None, arguments: Sequence[Arguments], *, one_by_one: bool = False) -> None:
+    """Ask for what a worker has not come to, by few messages or one by one."""
+    if not one_by_one:
+        _send(task, [(queue, each) for each in arguments])
+        return
+    for each in arguments:
+        _after_commit(task, each, queue)
 
 
 def tick() -> None:
@@ -119,7 +120,7 @@ def _send(task: str, messages: Iterable[tuple[str | None, Arguments]]) -> None:
 
 
 def _together(task: str, queue: str | None, each: Sequence[Arguments]) -> Iterator[Message]:
-    """Yield as few messages for these arguments of a task as leaves work for all workers."""
+    """Yield messages for these arguments of a task: one for a few of them, and of many enough for many workers."""
     shared = min(max(TOGETHER, ceil(len(each) / MESSAGES)), MOST_TOGETHER)
     size = max(min(shared, settings.STEPS_PER_TASK), 1)
     for start in range(0, len(each), size):
@@ -133,7 +134,7 @@ def fewer(messages: list[Message]) -> list[Message]:
     made: list[Message] = []
     alike: dict[tuple[str, str | None], list[Arguments]] = defaultdict(list)
     for message in messages:
-        if message.task in ALONE or message.options.keys() != {"queue"}:
+        if message.task == SEVERAL or message.options.keys() != {"queue"}:
             made.append(message)
         else:
             alike[message.task, message.options["queue"]].append(message.args)

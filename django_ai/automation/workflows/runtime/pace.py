@@ -28,6 +28,11 @@ def is_quick(place: Place) -> bool:
     return _quick_calls.get(place, 0) >= ENOUGH
 
 
+def is_slow(place: Place) -> bool:
+    """Say whether a step was not quick the last time; of one that this process has not run yet nobody knows."""
+    return _quick_calls.get(place) == 0
+
+
 def quick_places() -> list[Place]:
     """Return where steps were quick the last times."""
     return [place for place, calls in list(_quick_calls.items()) if calls >= ENOUGH]

@@ -96,7 +96,7 @@ def glances(run_ids: Sequence[int]) -> list[tuple[WorkflowRun, Signal | None]]:
     They are read without a lock.
     """
     now, parameters = clock.sql(rows.alias())
-    several = len(run_ids) > 1
+    several = len(run_ids) != 1
     of_runs = {"ids": list(run_ids)} if several else {"id": run_ids[0]}
     states = {"status": SUSPENDED.value, "pending": SignalState.PENDING.value}
     found = sql.execute(texts.glances(now, several=several), {**parameters, **of_runs, **states})

@@ -171,6 +171,7 @@ class Turn:
             self.hand_over()
 
     def hand_over(self) -> None:
-        """Send the rest of the messages on, if there is one."""
+        """Send the rest of the messages on, if there is one; after a slow step one by one, to as many workers."""
         rest, self.rest = self.rest, []
-        dispatch.again(self.task, self.queue, rest)
+        is_slow = self.place is not None and pace.is_slow(self.place)
+        dispatch.again(self.task, self.queue, rest, one_by_one=is_slow)
