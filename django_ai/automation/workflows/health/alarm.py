@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import Error, connections
+from django.db import Error
 
 from ... import clock
 from ..models import Pulse
@@ -19,7 +19,7 @@ def alarm() -> Check | None:
         found = Pulse.objects.using(rows.alias()).filter(pk__in=(pulses.BEAT, pulses.TICK)).annotate(db_now=clock.now())
         parts = {pulse.name: (Part(at=pulse.at), pulse.db_now) for pulse in found}
     except Error:
-        connections[rows.alias()].close_if_unusable_or_obsolete()
+        rows.leave_broken_connection()
         return None
     facts = Facts(
         now=next((now for _, now in parts.values()), None),

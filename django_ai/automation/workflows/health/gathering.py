@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from celery import current_app
-from django.db import Error, connections
+from django.db import Error
 from django.db.models import QuerySet
 
 from ... import broker, clock
@@ -30,7 +30,7 @@ def gather() -> Facts:
         return replace(about, **_of_database())
     except Error as error:
         # A broken connection must not be the next one's trouble as well.
-        connections[rows.alias()].close_if_unusable_or_obsolete()
+        rows.leave_broken_connection()
         return replace(about, database=f"{type(error).__name__}: {error}".splitlines()[0])
 
 
