@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 # What comes within this time is done together.
-TOGETHER_SECONDS = 0.002
+TOGETHER_SECONDS = 0.005
 
 # Whoever has left so much undone does the next one himself: a thread that cannot keep up is no use.
 MOST_WAITING = 1000
