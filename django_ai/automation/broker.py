@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
@@ -30,8 +31,9 @@ TIMEOUT_SECONDS = 0.8
 # meanwhile must not wait a thousand times.
 BREAKER_SECONDS = 5.0
 
-# A message that follows on another one of this process within this time is one of many.
-BURST_SECONDS = 0.01
+# A message that follows on another one of this process within this time is one of many. It is more than a start
+# takes, and less than it takes to start a run, see it wait, and send it a signal, which must not be kept back.
+BURST_SECONDS = 0.003
 
 
 def publish(task: str, args: tuple[Any, ...] = (), **options: Any) -> bool:
@@ -79,8 +81,20 @@ def send(task: str, args: tuple[Any, ...] = (), *, together: Together = as_they_
         together: what makes fewer of several such messages.
     """
     app, message = _app(), Message(task, args, options)
-    if not (_is_one_of_many() and _may_be_left(app) and background.take(_Left(app, together, message))):
+    is_one_of_many = monotonic() - _memory.sent_at < BURST_SECONDS
+    if not (is_one_of_many and _may_be_left(app) and background.take(_Left(app, together, message))):
         publish(task, args, **options)
+    _memory.sent_at = monotonic()
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What this process knows of its last message: when it was sent."""
+
+    sent_at: float = float("-inf")
+
+
+_memory = _Memory()
 
 
 def send_after_commit(
@@ -93,15 +107,6 @@ def send_after_commit(
 ) -> None:
     """Send when the transaction of the database `using` commits, and never if it rolls back."""
     transaction.on_commit(partial(send, task, args, together=together, **options), using=using, robust=True)
-
-
-def _is_one_of_many() -> bool:
-    global _sent_at
-    before, _sent_at = _sent_at, monotonic()
-    return _sent_at - before < BURST_SECONDS
-
-
-_sent_at = float("-inf")
 
 
 def _may_be_left(app: Celery) -> bool:

@@ -43,7 +43,7 @@ def publisher(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(broker, "publisher", publisher)
     monkeypatch.setattr(broker, "monotonic", lambda: now[0])
-    monkeypatch.setattr(broker, "_sent_at", 0.0)
+    monkeypatch.setattr(broker, "_memory", broker._Memory())
     publisher.now = now
     return publisher
 
