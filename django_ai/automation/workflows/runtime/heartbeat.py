@@ -7,7 +7,7 @@ import os
 import threading
 from time import monotonic, sleep
 
-from django.db import close_old_connections, connections
+from django.db import connections
 
 from ... import clock
 from ...conf import settings
@@ -65,7 +65,7 @@ def renew(fence: Fence) -> bool:
     """
     run_id, sequence, attempt = fence
     try:
-        close_old_connections()
+        rows.leave_broken_connection()
         claimed = WorkflowRun.objects.using(rows.alias()).filter(
             pk=run_id, sequence=sequence, attempt=attempt, lease_until__isnull=False
         )
