@@ -62,7 +62,7 @@ def delivery(run_id: int) -> None:
 
 def deliveries(run_ids: Iterable[int]) -> None:
     """Ask workers to hand each run, once, what lies in its inbox."""
-    _send(DELIVER, [(settings.QUEUE, (run_id,)) for run_id in dict.fromkeys(run_ids)])
+    _send(DELIVER, [(settings.QUEUE, (run_id,)) for run_id in run_ids])
 
 
 def again(task: str, queue: str | None, arguments: Sequence[Arguments], *, one_by_one: bool = False) -> None:
@@ -111,12 +111,8 @@ def queue_at(workflow: str, version: str, step: str) -> str | None:
 
 
 def _send(task: str, messages: Iterable[tuple[str | None, Arguments]]) -> None:
-    by_queue: dict[str | None, list[Arguments]] = defaultdict(list)
-    for queue, arguments in messages:
-        by_queue[queue].append(arguments)
-    for queue, each in by_queue.items():
-        for message in _together(task, queue, each):
-            _after_commit(message.task, message.args, queue)
+    for message in fewer([Message(task, arguments, {"queue": queue}) for queue, arguments in messages]):
+        _after_commit(message.task, message.args, message.options["queue"])
 
 
 def _together(task: str, queue: str | None, each: Sequence[Arguments]) -> Iterator[Message]:
@@ -130,7 +126,7 @@ def _together(task: str, queue: str | None, each: Sequence[Arguments]) -> Iterat
 
 
 def fewer(messages: list[Message]) -> list[Message]:
-    """Return messages that were sent one shortly after another as fewer, where they may go together."""
+    """Return fewer messages for the same: those of a kind together where they may be, and none twice."""
     made: list[Message] = []
     alike: dict[tuple[str, str | None], list[Arguments]] = defaultdict(list)
     for message in messages:
