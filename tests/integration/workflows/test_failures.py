@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 from django.contrib.auth.models import Group, Permission
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.test import override_settings
 from pydantic import BaseModel, model_validator
 
@@ -35,7 +35,7 @@ from django_ai.automation.workflows.exceptions import (
     WorkflowError,
 )
 from django_ai.automation.workflows.models import Suspension, WorkflowRun
-from django_ai.automation.workflows.runtime import heartbeat, lanes, rows, scheduler, worker
+from django_ai.automation.workflows.runtime import heartbeat, lanes, scheduler, worker
 
 from .declared import declare_inquiry, reloaded
 from .racing import elsewhere, needs
@@ -668,42 +668,3 @@ def test_a_step_that_is_entered_again_after_a_wait_has_its_arguments(workflows):
     run = engine.start("parent")
     workflows.advance(timedelta(minutes=2))
     assert reloaded(run).completion_display == {"display_title": "completed"}
-
-
-# What the database does to a transaction for the sake of another one.
-
-
-class Refusing:
-    """A transaction that the database ends a number of times before it lets it pass."""
-
-    def __init__(self, times, *, number=1213):
-        self.left, self.number, self.calls = times, number, 0
-
-    def __call__(self):
-        self.calls += 1
-        if self.left:
-            self.left -= 1
-            raise OperationalError(self.number, "Deadlock found when trying to get lock")
-        return "done"
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_transaction_that_was_the_victim_of_a_deadlock_is_tried_again():
-    refusing = Refusing(rows.MOST_TRIES - 1)
-    assert rows.despite_deadlocks(refusing) == "done"
-    assert refusing.calls == rows.MOST_TRIES
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("times", "number"), [(rows.MOST_TRIES, 1213), (1, 2013)])
-def test_a_transaction_that_cannot_succeed_is_not_tried_for_ever(times, number):
-    with pytest.raises(OperationalError):
-        rows.despite_deadlocks(Refusing(times, number=number))
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_deadlock_in_the_callers_transaction_is_the_callers_to_deal_with():
-    refusing = Refusing(1)
-    with pytest.raises(OperationalError), transaction.atomic():
-        rows.despite_deadlocks(refusing)
-    assert refusing.calls == 1

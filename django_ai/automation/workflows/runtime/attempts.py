@@ -12,6 +12,7 @@ from datetime import datetime
 from time import monotonic
 from typing import Any
 
+from django.db import OperationalError
 from pydantic import BaseModel
 
 from .. import logs
@@ -64,7 +65,6 @@ def _succeed_or_fail(claim: Claim, fence: tuple[int, int], turn: Turn, move: Cal
     except StaleClaim:
         raise
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything
-        turn.rolled_back()
         stays = _settle_failure(claim, fence, error, turn)
     turn.committed()
     return stays
@@ -126,7 +126,12 @@ def _settle_by_itself(claim: Claim, definition: WorkflowDefinition, happening: R
     fence = _fence(claim)
     transition = _decide(claim, definition, happening)
     if turn.pipe is None or not turn.others() or not commit.is_one_statement(transition):
-        return commit.commit(claim.run, transition, claim.watch.now(), turn=turn)
+        try:
+            return commit.commit(claim.run, transition, claim.watch.now(), turn=turn)
+        except OperationalError as error:
+            if not rows.was_deadlock(error):
+                raise
+        return _settle_locked(claim, fence, happening, turn)  # for which the step need not be run again
     lines = logs.about(claim.run)
     move = commit.prepare(claim.run, transition, claim.watch.now(), turn=turn)
 
@@ -156,11 +161,19 @@ def _with_lost_attempts(state: RunState, now: datetime) -> RunState:
 def _settle_failure(claim: Claim, fence: tuple[int, int], error: Exception, turn: Turn) -> bool:
     text = storable("".join(traceback.format_exception(error)))
     happening = Raised(error, traceback=text, chance=random.random())
-    with rows.transaction_of_runs():
-        # A commit that failed at its end has moved the run in memory alone.
-        claim.run, claim.watch = rows.lock_existing(claim.run.pk)
-        if _fence(claim) != fence or claim.run.status != RUNNING:
-            raise StaleClaim
-        stays = _settle(claim, rows.definition_of(claim.run), happening, turn)
+    stays = _settle_locked(claim, fence, happening, turn)
     notices.raised(claim, error)
     return stays
+
+
+def _settle_locked(claim: Claim, fence: tuple[int, int], happening: Happening, turn: Turn) -> bool:
+    def settle() -> bool:
+        turn.rolled_back()  # what a try before this one would have brought along
+        with rows.transaction_of_runs():
+            # A commit that failed at its end has moved the run in memory alone.
+            claim.run, claim.watch = rows.lock_existing(claim.run.pk)
+            if _fence(claim) != fence or claim.run.status != RUNNING:
+                raise StaleClaim
+            return _settle(claim, rows.definition_of(claim.run), happening, turn)
+
+    return rows.despite_deadlocks(settle)

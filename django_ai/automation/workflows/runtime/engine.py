@@ -147,7 +147,7 @@ class Engine:
         Raises:
             IllegalMove: the run does not sleep.
         """
-        return by_hand.wake(_id(run))
+        return rows.despite_deadlocks(lambda: by_hand.wake(_id(run)))
 
     def edit(self, run: RunReference, /, **fields: Any) -> WorkflowRun:
         """Replace fields of the context of a run that waits or has failed; return the run, which does not move.
@@ -159,7 +159,8 @@ class Engine:
             IllegalMove: a worker has the run or wants it, or it has ended otherwise.
             ContextInvalid: the fields do not fit; nothing was changed.
         """
-        return by_hand.edit(_id(run), _jsonable(fields))
+        data = _jsonable(fields)
+        return rows.despite_deadlocks(lambda: by_hand.edit(_id(run), data))
 
     def restart(self, run: RunReference, sequence: int) -> WorkflowRun:
         """Start a new run at a step that this one has visited, with the context as it was there; return it.
@@ -174,7 +175,7 @@ class Engine:
             IllegalMove: the run was at no step then.
             ContextInvalid: the context of then does not fit, or was too large for history to keep.
         """
-        return by_hand.restart(_id(run), sequence)
+        return rows.despite_deadlocks(lambda: by_hand.restart(_id(run), sequence))
 
 
 class _Targets:

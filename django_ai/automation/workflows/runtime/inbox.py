@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +42,10 @@ def post_many(messages: Iterable[Signal]) -> None:
     now = clock.recent(database)
     for message in messages:
         message.created_at = message.dispatched_at = now
+    rows.despite_deadlocks(lambda: _post(messages))
+
+
+def _post(messages: Sequence[Signal]) -> None:
     with vendors.way().transaction(alone=len(messages) <= BATCH, savepoint=True):
         vendors.way().insert(messages, BATCH)
         dispatch.deliveries(message.run_id for message in messages)

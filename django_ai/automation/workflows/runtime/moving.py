@@ -7,6 +7,8 @@ from datetime import datetime
 from time import monotonic
 from typing import NamedTuple
 
+from django.db import OperationalError
+
 from ..exceptions import ContextInvalid, StaleClaim
 from ..machine.decide import decide
 from ..machine.happenings import Due
@@ -78,6 +80,10 @@ def _move_at_a_glance(run_id: int, decisions: Decisions, turn_of: TurnOf, glance
         turn.committed()
     except (StaleClaim, ContextInvalid):
         return None
+    except OperationalError as error:
+        if not rows.was_deadlock(error):
+            raise
+        return None  # a rival, too
     return Moved(turn, claim if stays else None)
 
 
@@ -86,7 +92,6 @@ def _post(move: commit.Prepared, claim: Claim, decisions: Decisions, turn: Turn)
         try:
             stays = write()
         except (StaleClaim, ContextInvalid):
-            turn.rolled_back()
             moved = _move_locked(claim.run.pk, decisions, lambda run: turn)
             return moved.claim if moved else None
         turn.committed()
@@ -106,6 +111,10 @@ def glances(run_ids: Sequence[int]) -> list[Glance]:
 
 
 def _move_locked(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | None:
+    return rows.despite_deadlocks(lambda: _lock_and_move(run_id, decisions, turn_of))
+
+
+def _lock_and_move(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | None:
     while True:
         move: rows.Move | None = None
         asked = monotonic()
@@ -119,6 +128,7 @@ def _move_locked(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | 
                 if move is None:
                     return None
                 turn = turn_of(run)
+                turn.rolled_back()  # what a try before this one would have brought along
                 stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn)
             turn.committed()
             return Moved(turn, Claim(run, watch, asked) if stays else None)

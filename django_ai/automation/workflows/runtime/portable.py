@@ -28,6 +28,10 @@ def is_untouched() -> bool:
 
 def claim(run_id: int, sequence: int, attempt: int) -> WorkflowRun | None:
     """Give the caller the lease of a run at this fence and return it, or None where it is not to be had."""
+    return rows.despite_deadlocks(lambda: _claim(run_id, sequence, attempt))
+
+
+def _claim(run_id: int, sequence: int, attempt: int) -> WorkflowRun | None:
     runs = WorkflowRun.objects.using(rows.alias()).filter(pk=run_id)
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=clock.now())
     first = {} if attempt else {"visit_started_at": clock.now()}

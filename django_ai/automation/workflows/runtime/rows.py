@@ -77,14 +77,15 @@ def despite_deadlocks(function: Callable[[], Value]) -> Value:
         try:
             return function()
         except OperationalError as error:
-            if connections[alias()].in_atomic_block or not _is_deadlock(error):
+            if not was_deadlock(error):
                 raise
     return function()
 
 
-def _is_deadlock(error: OperationalError) -> bool:
+def was_deadlock(error: OperationalError) -> bool:
+    """Say whether a transaction was the victim of a deadlock and may be tried again here, being nobody else's."""
     said = {error.args[0] if error.args else None, getattr(error.__cause__, "sqlstate", None)}
-    return not said.isdisjoint(DEADLOCKS)
+    return not (said.isdisjoint(DEADLOCKS) or connections[alias()].in_atomic_block)
 
 
 def lock(run_id: int) -> tuple[WorkflowRun, clock.Stopwatch] | None:

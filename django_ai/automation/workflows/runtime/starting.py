@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,9 @@ class Starter:
     def _create(self, definition: WorkflowDefinition, contexts: Iterable[BaseModel]) -> list[WorkflowRun]:
         columns = {"owner_id": self.owner_id, "idempotency_key": self.idempotency_key}
         starts = [(context, columns) for context in contexts]
+        return rows.despite_deadlocks(lambda: self._insert(definition, starts))
+
+    def _insert(self, definition: WorkflowDefinition, starts: Sequence[creating.Start]) -> list[WorkflowRun]:
         if not self.tags:
             return creating.create_many(definition, starts)
         with rows.transaction_of_runs():
