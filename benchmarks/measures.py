@@ -84,7 +84,7 @@ class Measures:
         started = time.monotonic()
         run = self.client.start("ten", key)
         self.tape.wait("done", {key}, every=0.0002)
-        return self._wait_for(lambda: self.client.is_completed(run), "one run's end") - started
+        return self._wait_for(lambda: self.client.is_completed(run), "one run's end", every=0.0002) - started
 
     def signals(self, samples: int) -> list[float]:
         """Return the times from sending a signal to the first line of the step that it resumes."""

@@ -81,6 +81,7 @@ def _move_at_a_glance(run_id: int, decisions: Decisions, turn_of: TurnOf, glance
     except (StaleClaim, ContextInvalid):
         return None
     except OperationalError as error:
+        turn.rolled_back()
         if not rows.was_deadlock(error):
             raise
         return None  # a rival, too
@@ -116,7 +117,7 @@ def _move_locked(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | 
 
 def _lock_and_move(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved | None:
     while True:
-        move: rows.Move | None = None
+        move, turn = None, None
         asked = monotonic()
         try:
             with rows.transaction_of_runs():
@@ -128,10 +129,13 @@ def _lock_and_move(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved 
                 if move is None:
                     return None
                 turn = turn_of(run)
-                turn.rolled_back()  # what a try before this one would have brought along
                 stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn)
             turn.committed()
             return Moved(turn, Claim(run, watch, asked) if stays else None)
+        except OperationalError:
+            if turn is not None:
+                turn.rolled_back()
+            raise
         except ContextInvalid as error:
             if move is None or move.message is None:
                 raise
