@@ -101,5 +101,32 @@ _SQLITE_HINT = (
     ' "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"}'
 )
 
-for check in (check_settings, check_celery, check_workflows, check_sqlite):
+
+def check_isolation(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of an isolation level at which the loser of a race gets the database's error, and not the row as it is."""
+    alias = rows.alias()
+    connection: Any = connections[alias]
+    name = _ISOLATION.get(connection.vendor)
+    level = name(connection.settings_dict["OPTIONS"].get("isolation_level", "read committed")) if name else ""
+    if level in ("", "read committed"):
+        return []
+    text = f"The runs' database ({alias!r}) has the isolation level {level.upper()}."
+    hint = "Leave isolation_level out of the OPTIONS of DATABASES; another database may have it."
+    return [CheckWarning(text, hint=hint, id="django_ai.W003")]
+
+
+def _of_postgresql(level: Any) -> str:
+    from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+    return level if isinstance(level, str) else IsolationLevel(level).name.replace("_", " ").lower()
+
+
+def _of_mysql(level: Any) -> str:
+    return str(level).lower() if level else "of its server"
+
+
+# By Django's name of the database's vendor, what OPTIONS may say.
+_ISOLATION: dict[str, Callable[[Any], str]] = {"postgresql": _of_postgresql, "mysql": _of_mysql}
+
+for check in (check_settings, check_celery, check_workflows, check_sqlite, check_isolation):
     register_check(check)

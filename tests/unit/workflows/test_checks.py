@@ -8,6 +8,7 @@ import sys
 import pytest
 from django.apps import apps
 from django.core import checks as django_checks
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.db.backends.sqlite3.base import DatabaseWrapper
 
 from django_ai.automation import broker, conf, documentation
@@ -183,6 +184,43 @@ def test_other_databases_need_no_such_options(monkeypatch):
 
     monkeypatch.setattr(checks, "connections", {"default": Connection()})
     assert found(checks.check_sqlite) == []
+
+
+def isolation(monkeypatch, vendor, **options):
+    class Connection:
+        settings_dict = {"OPTIONS": options}
+
+    Connection.vendor = vendor
+    monkeypatch.setattr(checks, "connections", {"default": Connection()})
+    return found(checks.check_isolation)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "options"),
+    [
+        ("postgresql", {}),
+        ("postgresql", {"isolation_level": IsolationLevel.READ_COMMITTED}),
+        ("mysql", {}),
+        ("mysql", {"isolation_level": "READ COMMITTED"}),
+        ("sqlite", {}),
+    ],
+)
+def test_read_committed_is_as_it_should_be(monkeypatch, vendor, options):
+    assert isolation(monkeypatch, vendor, **options) == []
+
+
+@pytest.mark.parametrize(
+    ("vendor", "level", "named"),
+    [
+        ("postgresql", IsolationLevel.REPEATABLE_READ, "REPEATABLE READ"),
+        ("postgresql", int(IsolationLevel.SERIALIZABLE), "SERIALIZABLE"),
+        ("mysql", "repeatable read", "REPEATABLE READ"),
+        ("mysql", None, "OF ITS SERVER"),
+    ],
+)
+def test_an_isolation_level_that_turns_races_into_errors_is_warned_of(monkeypatch, vendor, level, named):
+    [(code, text, hint)] = isolation(monkeypatch, vendor, isolation_level=level)
+    assert (code, named in text, "isolation_level" in hint) == ("django_ai.W003", True, True)
 
 
 def test_every_id_is_documented(pytestconfig):
