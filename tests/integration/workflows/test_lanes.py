@@ -1,7 +1,6 @@
 """A worker with two runs: the code of one runs while the move of the other is being committed."""
 
 import logging
-import os
 from datetime import timedelta
 from unittest import mock
 
@@ -132,8 +131,11 @@ def test_the_message_of_a_run_that_was_taken_along_does_nothing(messages):
     assert len(CALLS) == 6
 
 
-def test_a_message_of_a_run_that_was_taken_along_goes_on_with_those_that_were_left_behind(messages, settings):
+def test_a_message_of_a_run_that_was_taken_along_goes_on_with_those_that_were_left_behind(
+    messages, settings, monkeypatch
+):
     settings.DJANGO_AI = {"STEPS_PER_TASK": 9}
+    monkeypatch.setattr(lanes, "LANES", 3)
     runs = start(*"abcde")
     execute(runs[0])
     assert [reloaded(run).status for run in runs] == ["completed"] * 3 + ["running"] * 2
@@ -148,9 +150,9 @@ def test_one_task_goes_on_until_its_turn_is_over(messages, settings):
     runs = start(*"abcdef")
     messages.clear()
     execute(runs[0])
-    assert len(CALLS) in (9, 10)  # what is claimed when the turn ends is run
+    assert len(CALLS) == 9  # with those that were claimed when the turn ended
     left = [run for run in map(reloaded, runs) if run.status == "running" and run.sequence > 1]
-    assert messages == [(dispatch.EXECUTE, (run.pk, run.sequence, 0)) for run in left]
+    assert sorted(messages) == [(dispatch.EXECUTE, (run.pk, run.sequence, 0)) for run in left]
     assert not WorkflowRun.objects.filter(lease_until__isnull=False).exists()
 
 
@@ -361,39 +363,6 @@ def test_two_workers_take_along_different_runs(messages):
     taken = together(*[lambda: postgresql.claim_another(places, 0)] * 4)
     assert len({run.pk for run in taken if run}) == len([run for run in taken if run]) >= 1
     assert all(run.attempt == 1 for run in taken if run)
-
-
-def test_an_answer_that_nobody_took_is_not_taken_for_another_ones():
-    connection.ensure_connection()
-    ours = pipe.of_this_thread()
-    assert ours.send("SELECT %(number)s::int WHERE false", {"number": 1})
-    assert ours.open().send("SELECT %(number)s::int", {"number": 2})
-    assert ours.answer() is True
-    ours.close()
-    assert ours.answer() is None
-    assert not ours.send("SELECT 1", {})
-
-
-def test_a_value_that_cannot_be_sent_does_not_cost_the_others_their_answers():
-    connection.ensure_connection()
-    ours = pipe.of_this_thread()
-    assert ours.send("SELECT %(text)s::text", {"text": "yes"})
-    assert not ours.send("SELECT %(text)s::text", {"text": "\0"})
-    assert ours.send("SELECT 1 / %(number)s::int", {"number": 0})
-    assert ours.send("SELECT %(text)s::text WHERE false", {"text": ""})
-    assert [ours.answer() for _ in range(3)] == [True, None, False]
-    ours.close()
-
-
-def test_a_process_that_was_forked_has_a_pipe_of_its_own(monkeypatch):
-    connection.ensure_connection()
-    ours = pipe.of_this_thread()
-    assert pipe.of_this_thread() is ours
-    monkeypatch.setattr(os, "getpid", lambda: -1)
-    forked = pipe.of_this_thread()
-    assert forked is not ours
-    ours.close()
-    forked.close()
 
 
 def test_a_database_that_takes_no_more_connections_is_no_reason_to_fail(messages, monkeypatch):

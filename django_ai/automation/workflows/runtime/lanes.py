@@ -23,8 +23,9 @@ from .turn import Claim, Turn, may_wait
 
 logger = logging.getLogger(__name__)
 
-# Two moves are being committed while one step is run. More would keep the worker no busier.
-LANES = 3
+# One step is run while the moves of some are being committed, and those of others wait to go together next. With
+# more, fewer would be left to other workers, and a worker that dies would leave more runs to their leases.
+LANES = 6
 
 # So many runs are read at once: of more, some will have moved on before their turn comes.
 SEEN_TOGETHER = 10
@@ -161,7 +162,7 @@ def _has_room(turn: Turn) -> bool:
     if not turn.others() and turn.rest:
         # But one is done in each turn, however short, or they would go round for ever.
         return turn.lasts() or not turn.has_begun
-    if turn.others() >= LANES or not (turn.lasts() if turn.rest else turn.crowded and turn.is_young()):
+    if turn.others() >= LANES or not turn.has_steps() or not (turn.rest or (turn.crowded and turn.is_young())):
         return False
     places = [pace.place_of(lane.run) for lane in turn.lanes if isinstance(lane, Claim)]
     return all(map(may_wait, [*places, turn.place] if turn.place else places)) and turn.may_post()

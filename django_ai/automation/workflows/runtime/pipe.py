@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import select
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from django.db import Error, connections
 
@@ -16,30 +17,52 @@ from . import rows, sql
 # So many are kept by a connection, as the driver keeps them elsewhere.
 MOST_STATEMENTS = 100
 
+# Of several statements in one transaction each may lock a row while it waits for the next. Before PostgreSQL looks for
+# deadlocks (deadlock_timeout, a second by default), and ends somebody's transaction, this one has given way.
+GIVE_WAY = "SELECT set_config('lock_timeout', '100ms', true)"
+
+
+class _Statement(NamedTuple):
+    """What is yet to be sent."""
+
+    text: str
+    values: Sequence[Any]
+
 
 class Pipe:
     """Sends statements, and takes their answers later, in the same order. It raises no error of the database.
 
-    Each is a transaction by itself, by a synchronisation point behind it: libpq's pipeline mode. What a step
-    asks of the database must not wait for them, so this is not the connection of the process's queries, but
-    one beside it, made alike.
+    What comes while nothing is under way is sent at once and is a transaction by itself. What comes while something
+    is waits until that is done, and is then sent as one transaction, which costs one sync to disk: the slower the
+    disk, the more go together. If one of them fails, all are rolled back, and for none of them it is known what
+    became of it. In libpq's pipeline mode a transaction ends at a synchronisation point.
+
+    What a step asks of the database must not wait for them, so this is not the connection of the process's queries,
+    but one beside it, made alike.
     """
 
     def __init__(self, database: str) -> None:
         self._connection: Any = connections[database].copy()
         self._prepared: dict[str, bytes] = {}
-        self._named = self._awaited = 0
+        self._named = 0
         self._adapt: Any = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._held: list[_Statement] = []
+        self._under_way = 0
+        self._results: list[Any] = []
+        self._answers: deque[bool | None] = deque()
 
     @property
     def awaited(self) -> int:
         """How many answers are still to be taken."""
-        return self._awaited
+        return len(self._answers) + self._under_way + len(self._held)
 
     def open(self) -> Pipe | None:
         """Return this, connected, or None where the database cannot be reached."""
         connection = self._connection
-        if connection.connection is not None and (self._awaited or hung_up(connection)):
+        if connection.connection is not None and (self.awaited or hung_up(connection)):
             self.close()  # an answer that nobody took would be taken for the next one's
         if connection.connection is None:
             try:
@@ -57,29 +80,36 @@ class Pipe:
         raw = self._connection.connection
         raw.pgconn.enter_pipeline_mode()
         self._prepared.clear()
-        self._named = self._awaited = 0
+        self._named = 0
+        self._forget()
         self._adapt = self._connection.Database.adapt.Transformer(raw)
 
     def send(self, text: str, parameters: Mapping[str, Any]) -> bool:
-        """Send a statement with named parameters, which is a transaction by itself; say whether that was possible."""
+        """Take a statement with named parameters, to be sent as soon as may be; say whether that was possible."""
         if self._connection.connection is None:
             return False
         text, names = sql.numbered(text)
-        driver, server = self._connection.Database, self._connection.connection.pgconn
+        driver = self._connection.Database
         # As text, which the server takes for whatever type the statement says.
         formats = [driver.adapt.PyFormat.TEXT] * len(names)
         try:
             values = self._adapt.dump_sequence([parameters[name] for name in names], formats)
         except driver.Error:  # that is no reason to lose the answers of others
             return False
-        self._awaited += 1
+        self._held.append(_Statement(text, values))
+        return self._whole(self._go_on)
+
+    def answer(self) -> bool | None:
+        """Wait until the oldest statement is done; say whether it gave a row, None if it failed or nobody can tell."""
+        if self._connection.connection is None or not self.awaited:
+            return None
+        return self._answers.popleft() if self._whole(self._await) else None
+
+    def _whole(self, do: Callable[[], object]) -> bool:
+        """Do something with the connection; say whether that is still there then. Who is broken off leaves none."""
         try:
-            server.send_query_prepared(self._name(text), values)
-            server.pipeline_sync()
-            while server.flush():  # more than the network takes at once
-                self._wait(select.POLLIN | select.POLLOUT)
-                server.consume_input()
-        except driver.Error:
+            do()
+        except self._connection.Database.Error:
             self.close()
             return False
         except BaseException:
@@ -87,24 +117,59 @@ class Pipe:
             raise
         return True
 
-    def answer(self) -> bool | None:
-        """Wait until the oldest statement is done; say whether it gave a row, None if it failed or nobody can tell."""
-        if self._connection.connection is None or not self._awaited:
-            return None
-        driver = self._connection.Database
-        try:
-            result = self._result()
-        except driver.Error:
-            self.close()
-            return None
-        except BaseException:
-            self.close()
-            raise
-        self._awaited -= 1
-        if result is None or result.status != driver.pq.ExecStatus.TUPLES_OK:
+    def _go_on(self) -> None:
+        if self._under_way:
+            self._connection.connection.pgconn.consume_input()
+            self._take(wait=False)
+        self._send_held()
+
+    def _await(self) -> None:
+        while not self._answers:
+            self._send_held()
+            self._take(wait=True)
+        self._send_held()
+
+    def _send_held(self) -> None:
+        """Send what is held as one transaction, unless another one is under way."""
+        if self._under_way or not self._held:
+            return
+        server = self._connection.connection.pgconn
+        held, self._held = self._held, []
+        self._under_way = len(held)
+        for statement in [_Statement(GIVE_WAY, []), *held] if len(held) > 1 else held:
+            server.send_query_prepared(self._name(statement.text), statement.values)
+        server.pipeline_sync()
+        while server.flush():  # more than the network takes at once
+            self._wait(select.POLLIN | select.POLLOUT)
+            server.consume_input()
+
+    def _take(self, *, wait: bool) -> None:
+        """Take what has come of the transaction that is under way; with ``wait`` to its end."""
+        server, statuses = self._connection.connection.pgconn, self._connection.Database.pq.ExecStatus
+        while self._under_way:
+            while server.is_busy():
+                if not wait:
+                    return
+                self._wait(select.POLLIN)
+                server.consume_input()
+            result = server.get_result()
+            if result is None:  # there is nothing more of this statement
+                continue
+            if result.status == statuses.PIPELINE_SYNC:
+                self._settle(statuses)
+            else:
+                self._results.append(result)
+
+    def _settle(self, statuses: Any) -> None:
+        """Turn the results of a transaction that has ended into answers: it is committed if none of them is a fault."""
+        results, self._results = self._results, []
+        rows_of = [result for result in results if result.status == statuses.TUPLES_OK][-self._under_way :]
+        if all(result.status in (statuses.TUPLES_OK, statuses.COMMAND_OK) for result in results):
+            self._answers.extend(bool(result.ntuples) for result in rows_of)
+        else:
             self._prepared.clear()  # among what failed may be its preparation
-            return None
-        return bool(result.ntuples)
+            self._answers.extend([None] * self._under_way)
+        self._under_way = 0
 
     def rest(self) -> None:
         """Close the connection if the project's settings do not let it live on, or it holds too many statements."""
@@ -114,7 +179,7 @@ class Pipe:
 
     def close(self) -> None:
         """Close the connection, whatever is under way there."""
-        self._awaited = 0
+        self._forget()
         self._connection.close()
 
     def _name(self, text: str) -> bytes:
@@ -125,21 +190,6 @@ class Pipe:
             self._connection.connection.pgconn.send_prepare(name, text.encode())
             self._prepared[text] = name
         return self._prepared[text]
-
-    def _result(self) -> Any:
-        """Return what came last before the next synchronisation point."""
-        server, statuses = self._connection.connection.pgconn, self._connection.Database.pq.ExecStatus
-        last = None
-        while True:
-            while server.is_busy():
-                self._wait(select.POLLIN)
-                server.consume_input()
-            result = server.get_result()
-            if result is None:  # there is nothing more of this statement
-                continue
-            if result.status == statuses.PIPELINE_SYNC:
-                return last
-            last = result
 
     def _wait(self, events: int) -> None:
         poll = select.poll()

@@ -121,6 +121,10 @@ class Turn:
         """Say whether the task may go on at all."""
         return self.steps > 0 and monotonic() < self.until and not stopping.announced()
 
+    def has_steps(self) -> bool:
+        """Say whether one more step may be claimed: all that are will be run."""
+        return self.lasts() and self.steps > self.others()
+
     def is_young(self) -> bool:
         """Say whether what is begun now will most likely come to its end in this turn, and need no message."""
         in_time = self.until - monotonic() > settings.SECONDS_PER_TASK / 2
@@ -128,7 +132,7 @@ class Turn:
 
     def stays(self, workflow: str, version: str, transition: Transition) -> bool:
         """Say whether this task runs the step that a transition leads to: there is one, for this queue, in time."""
-        if transition.status is not RUNNING or not self.lasts():
+        if transition.status is not RUNNING or not self.has_steps():
             return False
         if self.others() and not may_wait((workflow, version, transition.step), transition.attempt):
             return False  # whoever has nothing else to do may take long over it
