@@ -145,7 +145,7 @@ class Pipe:
 
     def _take(self, *, wait: bool) -> None:
         """Take what has come of the transaction that is under way; with ``wait`` to its end."""
-        server, statuses = self._connection.connection.pgconn, self._connection.Database.pq.ExecStatus
+        server, driver = self._connection.connection.pgconn, self._connection.Database
         while self._under_way:
             while server.is_busy():
                 if not wait:
@@ -154,9 +154,11 @@ class Pipe:
                 server.consume_input()
             result = server.get_result()
             if result is None:  # there is nothing more of this statement
+                if server.status == driver.pq.ConnStatus.BAD:
+                    raise driver.OperationalError("the connection is lost")
                 continue
-            if result.status == statuses.PIPELINE_SYNC:
-                self._settle(statuses)
+            if result.status == driver.pq.ExecStatus.PIPELINE_SYNC:
+                self._settle(driver.pq.ExecStatus)
             else:
                 self._results.append(result)
 
