@@ -97,20 +97,25 @@ class Pipe:
         except driver.Error:  # that is no reason to lose the answers of others
             return False
         self._held.append(_Statement(text, values))
-        return self._whole(self._go_on)
+        if self._whole(self._go_on):
+            return True
+        self._answers.pop()  # its own
+        return False
 
     def answer(self) -> bool | None:
         """Wait until the oldest statement is done; say whether it gave a row, None if it failed or nobody can tell."""
-        if self._connection.connection is None or not self.awaited:
-            return None
-        return self._answers.popleft() if self._whole(self._await) else None
+        if self.awaited and not self._answers:
+            self._whole(self._await)
+        return self._answers.popleft() if self._answers else None
 
     def _whole(self, do: Callable[[], object]) -> bool:
         """Do something with the connection; say whether that is still there then. Who is broken off leaves none."""
         try:
             do()
         except self._connection.Database.Error:
+            answers = [*self._answers, *[None] * (self._under_way + len(self._held))]
             self.close()
+            self._answers.extend(answers)
             return False
         except BaseException:
             self.close()  # in the middle of something
