@@ -118,7 +118,11 @@ def check_isolation(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
 def _of_postgresql(level: Any) -> str:
     from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
-    return level if isinstance(level, str) else IsolationLevel(level).name.replace("_", " ").lower()
+    try:
+        name = level if isinstance(level, str) else IsolationLevel(level).name.replace("_", " ").lower()
+    except ValueError:
+        return ""  # Django says so when it connects
+    return name.replace("uncommitted", "committed")  # which is the same there
 
 
 def _of_mysql(level: Any) -> str:

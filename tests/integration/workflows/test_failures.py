@@ -619,6 +619,19 @@ def test_a_heart_whose_thread_has_died_beats_again():
     heart.release((1, 1, 1))
 
 
+def test_a_claim_is_renewed_until_all_have_let_go_of_it(monkeypatch):
+    monkeypatch.setattr(threading.Thread, "start", lambda self: None)
+    heart, fence = heartbeat.Heart(), (1, 1, 1)
+    heart.keep(fence)
+    heart.keep(fence)
+    heart.release(fence)
+    assert fence in heart._kept
+    heart.release(fence)
+    heart.release(fence)
+    heart.keep(fence)
+    assert heart._kept == {fence: 1}
+
+
 @pytest.mark.parametrize("act", [engine.cancel, lambda run: engine.signal("answer", {"text": "x"}, run=run)])
 def test_what_a_run_waits_for_is_read_where_it_is_written(workflows, act):
     class Router:

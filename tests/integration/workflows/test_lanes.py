@@ -1,6 +1,7 @@
 """A worker with two runs: the code of one runs while the move of the other is being committed."""
 
 import logging
+import os
 from datetime import timedelta
 from unittest import mock
 
@@ -15,12 +16,14 @@ from django_ai.automation.workflows.models import Signal, StepExecution, Suspens
 from django_ai.automation.workflows.runtime import (
     by_hand,
     dispatch,
+    heartbeat,
     lanes,
     moving,
     pace,
     pipe,
     postgresql,
     posting,
+    rows,
     worker,
 )
 
@@ -282,14 +285,15 @@ def test_moves_that_cannot_be_posted_any_more_are_made_on_the_other_connection(m
     assert [visits(run) for run in runs] == [THREE] * 2
 
 
-def test_an_answer_that_is_lost_is_found_out_by_the_fence(messages, monkeypatch, caplog):
+@pytest.mark.parametrize("how_many", [1, 100])
+def test_answers_that_are_lost_are_found_out_by_the_fence(messages, monkeypatch, caplog, how_many):
     runs = start("a", "b")
     answer, lost = pipe.Pipe.answer, []
 
     def lose(self):
         found = answer(self)
         lost.append(found)
-        return None if len(lost) == 1 else found
+        return None if len(lost) <= how_many else found
 
     monkeypatch.setattr(pipe.Pipe, "answer", lose)
     execute(runs[0])
@@ -297,6 +301,36 @@ def test_an_answer_that_is_lost_is_found_out_by_the_fence(messages, monkeypatch,
     assert [visits(run) for run in runs] == [THREE] * 2
     assert [reloaded(run).status for run in runs] == ["completed"] * 2
     assert "moved on" not in caplog.text
+
+
+def test_a_move_that_cannot_be_posted_is_tried_again_after_a_deadlock(messages, monkeypatch):
+    write, left = postgresql.write, [rows.MOST_TRIES - 1]
+
+    def refuse(writes):
+        if left[0]:
+            left[0] -= 1
+            raise OperationalError(1213, "Deadlock found when trying to get lock")
+        return write(writes)
+
+    runs = start("a", "b")
+    monkeypatch.setattr(pipe.Pipe, "send", lambda *arguments: False)
+    monkeypatch.setattr(postgresql, "write", refuse)
+    execute(runs[0])
+    assert (left, CALLS) == ([0], IN_TURNS)
+    assert [visits(run) for run in runs] == [THREE] * 2
+
+
+def test_the_lease_of_a_posted_move_is_renewed_until_its_answer_has_come(messages):
+    kept = []
+
+    def look(run_id):
+        kept.append(set(heartbeat._hearts[os.getpid()]._kept))
+
+    runs = start("a", "b")
+    INTERRUPTIONS["b go"] = look
+    execute(runs[0])
+    assert kept == [{(runs[0].pk, 1, 1), (runs[1].pk, 1, 1)}]
+    assert not heartbeat._hearts[os.getpid()]._kept
 
 
 @pytest.mark.parametrize("atomic", [True, False])

@@ -200,6 +200,8 @@ def isolation(monkeypatch, vendor, **options):
     [
         ("postgresql", {}),
         ("postgresql", {"isolation_level": IsolationLevel.READ_COMMITTED}),
+        ("postgresql", {"isolation_level": IsolationLevel.READ_UNCOMMITTED}),
+        ("postgresql", {"isolation_level": 7}),
         ("mysql", {}),
         ("mysql", {"isolation_level": "READ COMMITTED"}),
         ("sqlite", {}),

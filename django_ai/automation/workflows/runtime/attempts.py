@@ -140,7 +140,7 @@ def _settle_by_itself(claim: Claim, definition: WorkflowDefinition, happening: R
 
     if posting.post(turn, Posted(move, claim, fence, finish)):
         return False
-    return commit.carry_out(move)
+    return commit.carry_out_alone(move)
 
 
 def _decide(claim: Claim, definition: WorkflowDefinition | None, happening: Happening) -> Transition:

@@ -15,7 +15,7 @@ from ..machine.changes import Changes, between
 from ..machine.state import Transition
 from ..machine.statuses import COMPLETED, FINAL
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
-from . import announcing, columns, creating, history, inbox, notices, vendors
+from . import announcing, columns, creating, history, inbox, notices, rows, vendors
 from .turn import Turn
 from .writes import NewRow, Writes
 
@@ -89,6 +89,16 @@ def carry_out(move: Prepared) -> bool:
         raise StaleClaim
     move.announce()
     return move.claims
+
+
+def carry_out_alone(move: Prepared) -> bool:
+    """Write a move that is one statement as a transaction by itself, as ``carry_out`` does."""
+
+    def write() -> bool:
+        with vendors.way().transaction(alone=True):
+            return carry_out(move)
+
+    return rows.despite_deadlocks(write)
 
 
 @dataclass(frozen=True, slots=True)

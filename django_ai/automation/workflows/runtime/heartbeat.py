@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import Counter
 from time import monotonic, sleep
 
 from django.db import connections
@@ -28,21 +29,23 @@ class Heart:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: set[Fence] = set()
+        self._kept: Counter[Fence] = Counter()
         self._thread: threading.Thread | None = None
 
     def keep(self, fence: Fence) -> None:
-        """Renew the lease of this claim from now on."""
+        """Renew the lease of this claim from now on, until it is released as often as it is kept."""
         with self._lock:
-            self._kept.add(fence)
+            self._kept[fence] += 1
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._beat, name="workflow-leases", daemon=True)
                 self._thread.start()
 
     def release(self, fence: Fence) -> None:
-        """Renew it no more."""
+        """Renew it no more, if nobody else keeps it: a posted move does when its step has ended."""
         with self._lock:
-            self._kept.discard(fence)
+            self._kept[fence] -= 1
+            if self._kept[fence] <= 0:
+                del self._kept[fence]
 
     def _beat(self) -> None:
         while True:

@@ -101,7 +101,7 @@ def _post(move: commit.Prepared, claim: Claim, decisions: Decisions, turn: Turn)
     fence = (move.left.sequence, move.left.attempt)
     if posting.post(turn, Posted(move, claim, fence, finish)):
         return Moved(turn, None)
-    return Moved(turn, finish(lambda: commit.carry_out(move)))
+    return Moved(turn, finish(lambda: commit.carry_out_alone(move)))
 
 
 def glances(run_ids: Sequence[int]) -> list[Glance]:

@@ -104,8 +104,8 @@ class Pipe:
 
     def answer(self) -> bool | None:
         """Wait until the oldest statement is done; say whether it gave a row, None if it failed or nobody can tell."""
-        if self.awaited and not self._answers:
-            self._whole(self._await)
+        if self.awaited:
+            self._whole(self._go_on if self._answers else self._await)
         return self._answers.popleft() if self._answers else None
 
     def _whole(self, do: Callable[[], object]) -> bool:

@@ -48,16 +48,21 @@ def _written(posted: Posted, turn: Turn) -> bool:
         pipe.close()  # somebody was broken off between a statement and its answer: the next may be another one's
     if pipe is None or not pipe.answer():
         try:
-            return commit.carry_out(move)  # whatever went wrong, this says it
+            return commit.carry_out_alone(move)  # whatever went wrong, this says it
         except StaleClaim:
-            if not (move.claims and _is_held(move)):
+            if not _was_written(move):
                 raise
     move.announce()
     return move.claims
 
 
-def _is_held(move: commit.Prepared) -> bool:
-    """Say whether a move was written after all, so that the run is ours: nobody else's lease ends at that moment."""
-    row = WorkflowRun.objects.using(rows.alias()).filter(pk=move.run.pk)
-    at = {"sequence": move.run.sequence, "attempt": move.run.attempt, "lease_until": move.run.lease_until}
-    return row.filter(**at).exists()
+def _was_written(move: commit.Prepared) -> bool:
+    """Say whether a move was written after all: nobody else's leads there, has the same lease and the same moment."""
+    run = move.run
+    at = {
+        "sequence": run.sequence,
+        "attempt": run.attempt,
+        "lease_until": run.lease_until,
+        "updated_at": run.updated_at,
+    }
+    return WorkflowRun.objects.using(rows.alias()).filter(pk=run.pk, **at).exists()

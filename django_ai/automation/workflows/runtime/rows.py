@@ -26,6 +26,7 @@ Value = TypeVar("Value")
 # How often a transaction is tried in all that the database ends for the sake of another one.
 MOST_TRIES = 5
 DEADLOCKS = {1213, "40P01"}  # as MariaDB and PostgreSQL say it
+SQLSTATES = ("sqlstate", "pgcode")  # where psycopg and psycopg2 have it
 
 
 class Move(NamedTuple):
@@ -84,7 +85,7 @@ def despite_deadlocks(function: Callable[[], Value]) -> Value:
 
 def was_deadlock(error: OperationalError) -> bool:
     """Say whether a transaction was the victim of a deadlock and may be tried again here, being nobody else's."""
-    said = {error.args[0] if error.args else None, getattr(error.__cause__, "sqlstate", None)}
+    said = {error.args[0] if error.args else None, *(getattr(error.__cause__, name, None) for name in SQLSTATES)}
     return not (said.isdisjoint(DEADLOCKS) or connections[alias()].in_atomic_block)
 
 
