@@ -27,7 +27,7 @@ class Refusing:
         self.calls += 1
         if self.left:
             self.left -= 1
-            raise OperationalError(self.number, "Deadlock found when trying to get lock")
+            raise OperationalError(self.number, DEADLOCK[1])
         return "done"
 
 

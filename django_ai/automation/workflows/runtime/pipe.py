@@ -123,7 +123,7 @@ class Pipe:
         return True
 
     def _go_on(self) -> None:
-        if self._under_way:
+        if self._held and self._under_way:  # else nobody waits for its end
             self._connection.connection.pgconn.consume_input()
             self._take(wait=False)
         self._send_held()
