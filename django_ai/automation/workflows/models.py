@@ -15,6 +15,7 @@ from ..fields import ExactCharField
 from . import display
 from .machine.commands import WaitKind
 from .machine.statuses import FINAL, WorkflowStatus
+from .messages import Signal, SignalKind, SignalState
 from .records import KIND_CHOICES, STATUS_CHOICES, PastWait, Restart, StepExecution, WaitOutcome
 from .vitals import Pulse
 
@@ -208,64 +209,6 @@ class Suspension(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}".strip()
-
-
-class SignalState(models.TextChoices):
-    """What became of a signal."""
-
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    MISSED = "missed"
-    REJECTED = "rejected"
-
-
-class SignalKind(models.TextChoices):
-    """Who sent it: a caller, an event, a child that ended, a parent that gives up its child, an editor."""
-
-    SIGNAL = "signal"
-    EVENT = "event"
-    CHILD = "child"
-    CANCEL = "cancel"
-    EDIT = "edit"
-
-
-class Signal(models.Model):
-    """A message to one run: its durable inbox.
-
-    A signal with a ``sequence`` is meant for the wait of that number and is missed when the run has
-    moved on; one without is kept until the run waits for its name, and has the wait's number when it
-    is delivered. Sending is an INSERT and locks nothing; only the delivery locks the run.
-    """
-
-    # Without a constraint an insert locks nothing: MariaDB would have each sender wait for a share of
-    # the run's row, and a parent and a child that write to one another would deadlock.
-    # The index of the inbox begins with it.
-    run = models.ForeignKey(
-        WorkflowRun, on_delete=models.CASCADE, related_name="signals", db_constraint=False, db_index=False
-    )
-    kind = models.CharField(max_length=10, choices=SignalKind.choices)
-    name = ExactCharField(max_length=200, blank=True)
-    payload = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
-    sequence = models.PositiveIntegerField(null=True, blank=True)
-    state = models.CharField(max_length=10, choices=SignalState.choices, default=SignalState.PENDING)
-    changes = models.JSONField(default=dict, blank=True, help_text="What it changed: {field: [before, after]}.")
-    error = models.TextField(blank=True)
-    created_at = models.DateTimeField()
-    dispatched_at = models.DateTimeField(
-        null=True, blank=True, help_text="When a worker was last asked to deliver it; empty when that is settled."
-    )
-
-    class Meta:
-        ordering = ["id"]
-        indexes = [
-            # The only one with the state: while what PostgreSQL knows of the table is from before a burst, it would
-            # take another for as good and read all that is pending.
-            models.Index(fields=["run", "state"], name="workflow_signal_inbox"),
-            models.Index(fields=["dispatched_at"], name="workflow_signal_dispatched"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name} to run {self.run_id}"
 
 
 class EventBurst(models.Model):

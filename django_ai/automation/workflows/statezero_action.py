@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from django.apps import apps
 
 from .authoring.actions import Action
-from .authoring.commands import StepReference, form_wait
+from .authoring.arguments import StepReference
 from .authoring.steps import ACTION_ATTRIBUTE
+from .authoring.waits import form_wait
 from .exceptions import DeclarationError
 from .metadata import StepDisplayMetadata
 

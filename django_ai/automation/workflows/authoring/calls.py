@@ -11,16 +11,17 @@ from typing import Any
 
 from ..machine.definition import WorkflowDefinition
 from ..machine.statuses import COMPLETED, FAILED, WorkflowStatus
-from . import commands
+from . import commands, waits
+from .arguments import step_name
 from .graph import EdgeKind
 from .registry import DEFINITION_ATTRIBUTE
 from .sources import UNKNOWN, Source
 
 # The commands that wait, with the edge that their answer draws.
 WAITS: dict[Any, EdgeKind] = {
-    commands.wait: EdgeKind.SIGNAL,
-    type(commands.wait).for_signal: EdgeKind.SIGNAL,
-    type(commands.wait).for_event: EdgeKind.EVENT,
+    waits.wait: EdgeKind.SIGNAL,
+    type(waits.wait).for_signal: EdgeKind.SIGNAL,
+    type(waits.wait).for_event: EdgeKind.EVENT,
 }
 ENDS: dict[Any, WorkflowStatus] = {commands.complete: COMPLETED, commands.fail: FAILED}
 COMMANDS = [commands.goto, commands.sleep, commands.run_subflow, *WAITS, *ENDS]
@@ -131,4 +132,4 @@ class CommandCall:
 def _step_named(value: Any) -> str | None:
     if isinstance(value, str):
         return value
-    return commands.step_name(value) if isinstance(value, FunctionType) else None
+    return step_name(value) if isinstance(value, FunctionType) else None

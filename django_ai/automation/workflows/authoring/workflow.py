@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from ..exceptions import ContextMissing, DeclarationError
 from ..machine.definition import Retry, WorkflowDefinition
-from .commands import LONGEST_NAME
+from .arguments import LONGEST_NAME
 from .registry import DEFINITION_ATTRIBUTE, registry
 from .steps import check_retry, read_steps
 
