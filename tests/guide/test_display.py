@@ -229,7 +229,7 @@ def test_current_step_display_fits_what_the_run_does(workflows):
     workflows.drain()
     display = shown(run)
     assert (display["status"], display["progress"]) == ("completed", 1.0)
-    assert display["completion_display"] == {"display_title": "Done"}
+    assert display["completion_display"] == {"display_title": "Done", "display_subtitle": None}
     assert (display["waiting_display"], display["step_display"]) == ({}, {})
 
 

@@ -96,7 +96,7 @@ def test_an_event_resumes_the_wait_and_fills_the_context(workflows):
     emit("payment_received", order)
     workflows.drain()
     run = reloaded(run)
-    assert run.completion_display == {"display_title": "Fulfilled"}
+    assert run.completion_display["display_title"] == "Fulfilled"
     assert (run.data["event_name"], run.data["entity_id"]) == ("payment_received", str(order.pk))
     assert run.data["event_id"]
 
@@ -107,7 +107,7 @@ def test_without_the_event_the_time_out_leads_elsewhere(workflows):
     workflows.advance(timedelta(hours=47))
     assert reloaded(run).status == "suspended"
     workflows.advance(timedelta(hours=1))
-    assert reloaded(run).completion_display == {"display_title": "Cancelled"}
+    assert reloaded(run).completion_display["display_title"] == "Cancelled"
 
 
 def test_an_order_that_is_placed_starts_its_workflow(workflows):

@@ -69,7 +69,7 @@ class WorkflowRun(models.Model):
     inputs = models.JSONField(default=dict, blank=True, help_text="Arguments of the current step.")
     failures = models.JSONField(default=list, blank=True, help_text="Failed attempts of the current step.")
     error = models.TextField(blank=True)
-    completion_display = models.JSONField(default=dict, blank=True)
+    completion_display = display.CompletionDisplayField(default=dict, blank=True)
 
     parent_run = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="child_runs")
     active_subworkflow_run_id = models.BigIntegerField(null=True, blank=True)
@@ -149,9 +149,11 @@ class WorkflowRun(models.Model):
         return self.waits_for.name if self.waits_for and self.waits_for.kind in named else ""
 
     @property
-    def waiting_display(self) -> dict[str, str]:
-        """The texts of the wait, or an empty dict."""
-        return dict(self.waits_for.display) if self.waits_for else {}
+    def waiting_display(self) -> display.Texts:
+        """The texts of a suspended run's wait, each key of them there; an empty dict of any other run."""
+        if self.status != WorkflowStatus.SUSPENDED:
+            return {}
+        return display.with_keys(self.waits_for.display if self.waits_for else {}, display.WAITING_KEYS)
 
     @property
     def current_step_display(self) -> dict[str, Any]:

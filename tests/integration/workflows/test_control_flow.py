@@ -44,7 +44,7 @@ def test_steps_follow_each_other_and_leave_history(workflows):
     assert run.status == WorkflowStatus.COMPLETED
     assert run.data == {"seen": ["first", "second"]}
     assert run.progress == 1.0
-    assert run.completion_display == {"display_title": "Done"}
+    assert run.completion_display == {"display_title": "Done", "display_subtitle": None}
     history = run.step_executions.values_list("step_name", "status", "attempts")
     assert list(history) == [("first", "completed", 1), ("second", "completed", 1)]
 

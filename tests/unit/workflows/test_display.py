@@ -10,6 +10,7 @@ from django.utils.functional import lazystr
 from django.utils.translation import gettext_lazy
 
 from django_ai.automation.workflows.core import complete, step, workflow
+from django_ai.automation.workflows.exceptions import DeclarationError
 from django_ai.automation.workflows.machine.commands import WaitKind
 from django_ai.automation.workflows.machine.statuses import WorkflowStatus
 from django_ai.automation.workflows.metadata import FieldDisplayConfig, FieldGroup, StepDisplayMetadata
@@ -26,6 +27,7 @@ KEYS = {
     "step_display",
 }
 TEXTS = {"display_title": "Please wait", "display_waiting_for": "the bank"}
+WITH_KEYS = {**TEXTS, "display_subtitle": None}
 
 
 @pytest.fixture
@@ -35,9 +37,13 @@ def shown():
         def first(self):
             return complete()
 
-        @statezero_action()
-        @step()
+        @statezero_action(name="fill_in")
+        @step(title="Your details")
         def form(self):
+            return complete()
+
+        @step(title=gettext_lazy("Yes"), visible=False)
+        def hidden(self):
             return complete()
 
         @step()
@@ -47,11 +53,15 @@ def shown():
     return workflow("shown")(Shown)
 
 
-def display(status, current_step="first", kind=None, name="shown", **fields):
+def run_at(status, current_step="first", kind=None, name="shown", texts=TEXTS, **fields):
     run = WorkflowRun(pk=1, name=name, status=status, current_step=current_step, progress=0.5, **fields)
     if kind:
-        run.suspension = Suspension(run=run, kind=kind, display=TEXTS)
-    return run.current_step_display
+        run.suspension = Suspension(run=run, kind=kind, display=texts)
+    return run
+
+
+def display(*args, **fields):
+    return run_at(*args, **fields).current_step_display
 
 
 @pytest.mark.django_db
@@ -83,7 +93,7 @@ def test_a_running_step_shows_its_own_display(shown):
 @pytest.mark.parametrize("kind", sorted(set(WaitKind) - {WaitKind.FORM}))
 def test_a_waiting_run_shows_what_it_waits_for(shown, kind):
     data = display(WorkflowStatus.SUSPENDED, kind=kind)
-    assert (data["status"], data["step_type"], data["waiting_display"]) == ("suspended", "waiting", TEXTS)
+    assert (data["status"], data["step_type"], data["waiting_display"]) == ("suspended", "waiting", WITH_KEYS)
 
 
 def test_a_run_at_its_form_is_the_persons_turn_and_shows_no_waiting_screen(shown):
@@ -93,13 +103,87 @@ def test_a_run_at_its_form_is_the_persons_turn_and_shows_no_waiting_screen(shown
 
 def test_a_completed_run_shows_its_completion_and_no_step(shown):
     data = display(WorkflowStatus.COMPLETED, completion_display={"display_title": "Done"})
-    assert (data["completion_display"], data["step_display"]) == ({"display_title": "Done"}, {})
+    texts = {"display_title": "Done", "display_subtitle": None}
+    assert (data["completion_display"], data["step_display"]) == (texts, {})
 
 
 @pytest.mark.parametrize("status", [WorkflowStatus.FAILED, WorkflowStatus.CANCELLED])
 def test_a_run_that_ended_otherwise_shows_no_display(shown, status):
     data = display(status, completion_display={"display_title": "left over"})
     assert (data["status"], data["completion_display"], data["step_display"]) == (status.value, {}, {})
+
+
+@pytest.mark.parametrize("given", [{}, {"display_title": "Done"}, {"display_subtitle": "Bye"}])
+@pytest.mark.parametrize("status", [WorkflowStatus.COMPLETED, WorkflowStatus.FAILED])
+def test_the_completion_display_of_a_run_that_a_step_ended_has_all_its_keys(shown, status, given):
+    empty = {"display_title": None, "display_subtitle": None}
+    assert run_at(status, completion_display=given).completion_display == {**empty, **given}
+
+
+@pytest.mark.parametrize("status", [WorkflowStatus.RUNNING, WorkflowStatus.SUSPENDED, WorkflowStatus.CANCELLED])
+def test_the_completion_display_of_any_other_run_is_empty(shown, status):
+    assert run_at(status).completion_display == {}
+
+
+@pytest.mark.parametrize("kind", WaitKind)
+@pytest.mark.parametrize("given", [{}, {"display_title": "Wait"}, {"display_waiting_for": "the bank"}])
+def test_the_waiting_display_of_a_suspended_run_has_all_its_keys(shown, kind, given):
+    empty = {"display_title": None, "display_subtitle": None, "display_waiting_for": None}
+    assert run_at(WorkflowStatus.SUSPENDED, kind=kind, texts=given).waiting_display == {**empty, **given}
+
+
+@pytest.mark.parametrize("status", sorted(set(WorkflowStatus) - {WorkflowStatus.SUSPENDED}))
+def test_the_waiting_display_of_a_run_that_does_not_wait_is_empty(shown, status):
+    assert run_at(status).waiting_display == {}
+
+
+@pytest.mark.parametrize("given", [{}, {"display_title": None, "display_subtitle": None}])
+def test_a_display_without_a_text_is_empty_in_the_current_step_display(shown, given):
+    waiting = run_at(WorkflowStatus.SUSPENDED, kind=WaitKind.SIGNAL, texts=given).current_step_display
+    ended = display(WorkflowStatus.COMPLETED, completion_display=given)
+    assert (waiting["waiting_display"], ended["completion_display"]) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("current_step", "shows"),
+    [
+        ("first", ("First", None, True, None)),
+        ("form", (None, "Your details", True, "fill_in")),
+        ("hidden", (None, "Ja", False, None)),
+    ],
+)
+def test_title_visibility_and_action_of_the_step_are_in_the_display(shown, current_step, shows):
+    with translation.override("de"):
+        data = display(WorkflowStatus.RUNNING, current_step)["step_display"]
+    assert (data["display_title"], data["step_title"], data["visible"], data["action_name"]) == shows
+    assert data.keys() == {*StepDisplayMetadata().as_dict(), "step_title", "visible", "action_name"}
+
+
+@pytest.mark.parametrize("current_step", ["plain", "gone"])
+def test_the_display_of_a_step_that_says_nothing_is_empty(shown, current_step):
+    assert display(WorkflowStatus.RUNNING, current_step)["step_display"] == {}
+
+
+@pytest.mark.parametrize("current_step", ["first", "form", "hidden"])
+def test_an_ended_run_shows_no_step(shown, current_step):
+    assert display(WorkflowStatus.COMPLETED, current_step)["step_display"] == {}
+
+
+@pytest.mark.parametrize("options", [{"title": 3}, {"visible": "no"}, {"visible": None}])
+def test_a_title_that_is_no_text_and_a_visibility_that_is_no_bool_are_rejected(options):
+    (name,) = options
+    with pytest.raises(DeclarationError, match=rf"@step\({name}="):
+        step(**options)
+
+
+@pytest.mark.django_db
+def test_a_row_that_was_stored_without_texts_is_read_with_all_keys():
+    run = WorkflowRun.objects.create(name="shown", status=WorkflowStatus.COMPLETED)
+    WorkflowRun.objects.update(completion_display={})
+    assert WorkflowRun.objects.get().completion_display == {"display_title": None, "display_subtitle": None}
+    deferred = WorkflowRun.objects.defer("completion_display").get(pk=run.pk)
+    assert "completion_display" in deferred.get_deferred_fields()
+    assert deferred.completion_display == {"display_title": None, "display_subtitle": None}
 
 
 def test_metadata_has_every_key_without_being_given_one():

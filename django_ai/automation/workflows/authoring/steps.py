@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from django.utils.functional import Promise
+
 from ..exceptions import DeclarationError
 from ..machine.commands import ENTRY_ATTRIBUTE, Wait
 from ..machine.definition import Retry, StepDefinition
@@ -35,6 +37,8 @@ class StepOptions:
     display: StepDisplayMetadata | None
     aliases: tuple[str, ...]
     timeout: timedelta | None
+    title: str | None
+    visible: bool
 
 
 def step(
@@ -48,6 +52,8 @@ def step(
     display: StepDisplayMetadata | None = None,
     aliases: Sequence[str] = (),
     timeout: timedelta | float | None = None,
+    title: str | None = None,
+    visible: bool = True,
 ) -> Callable[[Function], Function]:
     """Make a method a step of its workflow.
 
@@ -61,16 +67,21 @@ def step(
         aliases: names that the step had before. Runs that stand at one of them go on here.
         timeout: for how long an attempt may run, as a timedelta or in seconds. Then it is broken off and
             counts as failed. The step of a form runs in the request and is not bounded by it.
+        title: the step's name for people, ``step_title`` in the ``step_display`` of a run that is there.
+        visible: False for a step that a list of the run's steps leaves out; ``visible`` in the ``step_display``.
 
     Raises:
         DeclarationError: written without parentheses, or with a retry that is no Retry, with
-            aliases that are no list of names, or with a timeout that is no time.
+            aliases that are no list of names, with a timeout that is no time, a title that is no text
+            or a visible that is no bool.
     """
     if undecorated is not None:
         above = f" above {undecorated.__name__}" if inspect.isfunction(undecorated) else ""
         raise DeclarationError(f"Write @step() with parentheses{above}; its options have names, as start=True.")
     check_retry(retry, "@step(retry=)")
-    options = StepOptions(start, retry, queue, atomic, display, _names(aliases), _time(timeout))
+    options = StepOptions(
+        start, retry, queue, atomic, display, _names(aliases), _time(timeout), _title(title), _visible(visible)
+    )
 
     def decorate(function: Function) -> Function:
         setattr(function, STEP_ATTRIBUTE, options)
@@ -86,6 +97,19 @@ def _time(timeout: object) -> timedelta | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_TIMEOUT:
         raise DeclarationError(f"@step(timeout={timeout!r}) must be a timedelta or seconds, and at most 30 days.")
     return timedelta(seconds=seconds)
+
+
+def _title(title: Any) -> str | None:
+    # A lazy translation is a text too: it is translated when it is shown.
+    if title is None or isinstance(title, str | Promise):
+        return title  # type: ignore[return-value]
+    raise DeclarationError(f"@step(title={title!r}) must be a text.")
+
+
+def _visible(visible: object) -> bool:
+    if isinstance(visible, bool):
+        return visible
+    raise DeclarationError(f"@step(visible={visible!r}) must be True or False.")
 
 
 def _names(aliases: object) -> tuple[str, ...]:
@@ -150,6 +174,8 @@ def _definition(cls: type, name: str, function: Any) -> StepDefinition:
         action=action,
         aliases=options.aliases,
         timeout=options.timeout,
+        title=options.title,
+        visible=options.visible,
         parameters=frozenset(list(inspect.signature(function).parameters)[1:]),
     )
 

@@ -113,6 +113,8 @@ class StepDefinition:
     parameters: frozenset[str] = frozenset()
     aliases: tuple[str, ...] = ()
     timeout: timedelta | None = None
+    title: str | None = None
+    visible: bool = True
 
     @property
     def is_form(self) -> bool:

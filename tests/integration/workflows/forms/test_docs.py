@@ -21,7 +21,10 @@ def test_the_documents_form_books_leave(forms, workflows):
     forms.client.force_authenticate(user)
     assert forms.post("ask_for_leave", run, **leave).status_code == 200
     workflows.drain()
-    assert forms.get(f"runs/{run.pk}/").json()["completion_display"] == {"display_title": "5 days are booked"}
+    assert forms.get(f"runs/{run.pk}/").json()["completion_display"] == {
+        "display_title": "5 days are booked",
+        "display_subtitle": None,
+    }
 
 
 def test_every_picture_of_the_document_is_there():

@@ -35,7 +35,7 @@ def test_a_post_completes_the_run_and_leaves_one_row_of_history(forms, review):
         "current_step": "await_review",
         "step_type": "automated",
         "progress": 1.0,
-        "completion_display": {"display_title": "Review Complete"},
+        "completion_display": {"display_title": "Review Complete", "display_subtitle": None},
         "waiting_display": {},
         "step_display": {},
     }
