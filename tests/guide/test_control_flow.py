@@ -267,7 +267,7 @@ def test_an_event_resumes_the_run_and_its_data_are_in_the_context(workflows):
     assert run.status == "completed"
     assert run.data == {"event_id": 5, "event_name": "payment_received", "entity_id": 99}
     names = list(run.step_executions.values_list("step_name", flat=True))
-    assert names == ["begin", "process_payment", "fulfill_order"]
+    assert names == ["begin", "wait_for_payment", "process_payment", "fulfill_order"]
 
 
 def test_an_event_that_does_not_occur_in_time_leads_to_the_timeouts_step(workflows):

@@ -44,18 +44,21 @@ def explode(self):
 """
 
 
-def test_history_has_the_completed_and_failed_steps_and_no_waits(workflows, capsys):
+def test_history_has_the_completed_and_failed_steps_and_no_sleep_or_wait(workflows, capsys):
     run = engine.start(declare("history", STEPS))
     workflows.advance(timedelta(hours=1))
     assert reloaded(run).waiting_signal == "answer"
+    assert "ask" not in run.step_executions.values_list("step_name", flat=True), "it is suspended"
     engine.signal("answer")
     workflows.drain()
     ended = [execution.created_at for execution in run.step_executions.all()]
     run_code(HISTORY, workflow_id=run.pk)
     assert capsys.readouterr().out.splitlines() == [
         f"✅ prepare - {ended[0]}",
-        f"❌ explode - {ended[1]}",
+        f"✅ rest - {ended[1]}",
+        f"✅ ask - {ended[2]}",
+        f"❌ explode - {ended[3]}",
         "   Error: ValueError: boom",
     ]
-    assert ended[1] - ended[0] == timedelta(hours=1)
+    assert (ended[1] - ended[0], ended[2] - ended[1]) == (timedelta(0), timedelta(hours=1))
     assert reloaded(run).status == "failed"

@@ -220,7 +220,7 @@ def test_a_parent_waits_for_its_child_and_reads_its_context(workflows, capsys):
     }
     assert run.data["active_subworkflow_run_id"] == run.active_subworkflow_run_id == child.pk
     assert capsys.readouterr().out == "Email sent: True\n"
-    assert [execution.step_name for execution in run.step_executions.all()] == ["after_notification"]
+    assert [execution.step_name for execution in run.step_executions.all()] == ["create_user", "after_notification"]
 
 
 def test_a_parent_learns_that_its_child_failed(workflows):

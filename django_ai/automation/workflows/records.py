@@ -17,7 +17,11 @@ KIND_CHOICES = [(kind.value, kind.value) for kind in WaitKind]
 
 
 class StepExecution(models.Model):
-    """A step's visit that has ended: completed, or failed for good."""
+    """A step's visit that has ended: completed, or failed for good.
+
+    A visit that launched a child or returned a wait is completed when the run goes on elsewhere: its row is
+    written with the move that ends the wait, and says when the visit itself was over.
+    """
 
     # Its constraint serves as the index of the run.
     run = models.ForeignKey("WorkflowRun", on_delete=models.CASCADE, related_name="step_executions", db_index=False)
@@ -56,8 +60,9 @@ class WaitOutcome(models.TextChoices):
 class PastWait(models.Model):
     """A suspension that has ended, back-offs left out: they are part of their step's visit.
 
-    A step's visit that ends by waiting leaves no ``StepExecution``; what it did is in ``visit``: when
-    it began, its attempts, their failures, and the changes that it made to the context.
+    A step's visit that led to a wait, and whose run did not go on elsewhere, has no ``StepExecution``: the run
+    came back to the step, failed for want of an answer, or was cancelled. What it did is in ``visit``: when it
+    began, its attempts, their failures, and the changes that it made to the context.
     """
 
     run = models.ForeignKey("WorkflowRun", on_delete=models.CASCADE, related_name="past_waits", db_index=False)

@@ -200,7 +200,8 @@ def test_a_run_finds_the_step_that_was_renamed(workflows, first, then, visited):
     workflows.advance(timedelta(hours=2))
     assert (reloaded(run).status, seen) == ("completed", visited)
     # History knows the steps by the names that they have now.
-    assert list(run.step_executions.values_list("step_name", flat=True)) == visited
+    before = [] if "opening" in visited else ["opening"]
+    assert list(run.step_executions.values_list("step_name", flat=True)) == before + visited
 
 
 def test_a_failed_run_is_retried_at_the_renamed_step(workflows):

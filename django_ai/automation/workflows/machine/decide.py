@@ -116,7 +116,7 @@ def _due(definition: WorkflowDefinition | None, state: RunState, happening: Due,
     if wait.kind in CLOCKS:
         return _resumed(definition, state, wait, now)
     if wait.on_timeout is not None:
-        onward = _enter_unattended(definition, state, wait.on_timeout, now)
+        onward = _go_on(definition, state, wait.on_timeout, now)
     else:
         onward = failed(replace(state, attempt=0), describe(WaitTimedOut(_overdue(wait))))
     return replace(onward, gives_up_child=wait.kind is WaitKind.CHILD, is_overdue=True)
@@ -155,16 +155,18 @@ def _resumed(definition: WorkflowDefinition | None, state: RunState, wait: Suspe
             failures=state.failures if again else (),
         )
     if wait.then is None:
-        return Transition(status=COMPLETED, step=state.step, sequence=state.sequence + 1, progress=1.0)
-    return _enter_unattended(definition, state, wait.then, now)
+        sequence = state.sequence + 1
+        return Transition(status=COMPLETED, step=state.step, sequence=sequence, progress=1.0, leaves=state.step)
+    return _go_on(definition, state, wait.then, now)
 
 
-def _enter_unattended(definition: WorkflowDefinition | None, state: RunState, name: str, now: datetime) -> Transition:
-    """Enter a step. Nobody is there to be told that its wait cannot be made, so the run fails with it."""
+def _go_on(definition: WorkflowDefinition | None, state: RunState, name: str, now: datetime) -> Transition:
+    """Enter the step that follows a wait. The run fails where that step's own wait cannot be made."""
+    leaves = state.step if name != state.step else None
     try:
-        return enter(definition, state, name, now)
+        return enter(definition, state, name, now, leaves=leaves)
     except InvalidCommand as error:
-        return failed(replace(state, step=name, attempt=0), describe(error))
+        return replace(failed(replace(state, step=name, attempt=0), describe(error)), leaves=leaves)
 
 
 def _cancelled(

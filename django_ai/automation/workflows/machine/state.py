@@ -96,7 +96,7 @@ class Transition:
 
     ``context`` None means unchanged. A run that is RUNNING with attempt 0 wants a worker for the
     body of ``step``; ``(sequence, attempt)`` is its new fence. ``is_overdue`` says that a wait ends for want of an
-    answer.
+    answer. ``leaves`` names the step from which the run goes on elsewhere as its wait ends: that visit is complete.
     """
 
     status: WorkflowStatus
@@ -113,4 +113,5 @@ class Transition:
     child: ChildStart | None = None
     gives_up_child: bool = False
     is_overdue: bool = False
+    leaves: str | None = None
     completion_display: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from ...conf import settings
 from ..machine.changes import Changes, between
 from ..machine.commands import CLOCKS, WaitKind
 from ..machine.state import StepRecord, Transition
-from ..machine.statuses import CANCELLED
+from ..machine.statuses import CANCELLED, COMPLETED
 from ..models import PastWait, Signal, StepExecution, Suspension, WaitOutcome, WorkflowRun
 from . import rows
 from .writes import NewRow
@@ -45,7 +45,7 @@ class Left:
         )
 
     def visit(self, transition: Transition) -> dict[str, Any]:
-        """Return the visit that ends with a wait, which keeps it for want of a StepExecution."""
+        """Return the visit that leads to a wait, which keeps it until the run goes on elsewhere."""
         if self.visit_started_at is None or transition.record or transition.attempt:
             return {}
         return {
@@ -66,8 +66,12 @@ def rows_of(
     run: WorkflowRun, left: Left, transition: Transition, message: Signal | None, now: datetime
 ) -> Iterator[NewRow]:
     """Yield what is to be kept of the move: the step's visit that has ended, and the wait."""
+    visit = left.wait.visit if left.wait is not None else {}
+    if left.wait is not None and visit and transition.leaves:
+        yield _visit_before(left, left.wait, transition.leaves)
+        visit = {}  # it is kept once
     if left.wait is not None and left.wait.kind != WaitKind.RETRY:  # a back-off is part of its step's visit
-        yield _past_wait(run, left, _outcome(left.wait, left, transition, message), now)
+        yield _past_wait(left, left.wait, visit, _outcome(left.wait, left, transition, message), now)
     if transition.record is not None:
         yield _visit(run, left, transition.record, now)
 
@@ -88,17 +92,33 @@ def _visit(run: WorkflowRun, left: Left, record: StepRecord, now: datetime) -> N
     return NewRow(StepExecution, values)
 
 
-def _past_wait(run: WorkflowRun, left: Left, outcome: WaitOutcome, now: datetime) -> NewRow:
-    assert left.wait is not None
+def _visit_before(left: Left, wait: Suspension, step: str) -> NewRow:
+    """Return the row of the visit that led to a wait: one move before the wait, and over when the wait began."""
     values = {
-        "run_id": run.pk,
+        "run_id": wait.pk,
+        "sequence": left.sequence - 1,
+        "step_name": step,
+        "status": COMPLETED,
+        "attempts": wait.visit["attempts"],
+        "error": "",
+        "failures": wait.visit["failures"],
+        "changes": wait.visit["changes"],
+        "started_at": datetime.fromisoformat(wait.visit["started_at"]),
+        "created_at": wait.created_at,
+    }
+    return NewRow(StepExecution, values)
+
+
+def _past_wait(left: Left, wait: Suspension, visit: Mapping[str, Any], outcome: WaitOutcome, now: datetime) -> NewRow:
+    values = {
+        "run_id": wait.pk,
         "sequence": left.sequence,
         "step_name": left.step,
-        "kind": left.wait.kind,
-        "name": left.wait.name,
+        "kind": wait.kind,
+        "name": wait.name,
         "outcome": outcome,
-        "visit": left.wait.visit,
-        "started_at": left.wait.created_at,
+        "visit": visit,
+        "started_at": wait.created_at,
         "ended_at": now,
     }
     return NewRow(PastWait, values)

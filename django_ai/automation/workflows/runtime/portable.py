@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
+from typing import Any
 
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import F, Min, Model, Q, QuerySet
 
 from ... import clock
 from ..machine.statuses import RUNNING, SUSPENDED
@@ -60,9 +61,25 @@ def glances(run_ids: Sequence[int]) -> list[tuple[WorkflowRun, Signal | None]]:
 
     They are read without a lock.
     """
-    runs = WorkflowRun.objects.using(rows.alias()).select_related("suspension").annotate(db_now=clock.now())
-    found = runs.filter(pk__in=run_ids, status=SUSPENDED, suspension__isnull=False)
-    return [(run, next(iter(pending(run.pk)), None)) for run in found]
+    found: list[tuple[WorkflowRun, Signal | None]] = []
+    for message in _first_messages(run_ids):
+        run: Any = message.run
+        run.db_now = message.db_now
+        found.append((run, message))
+    others = set(run_ids) - {run.pk for run, _ in found}
+    if others:
+        runs = WorkflowRun.objects.using(rows.alias()).select_related("suspension").annotate(db_now=clock.now())
+        found += [(run, None) for run in runs.filter(pk__in=others, status=SUSPENDED, suspension__isnull=False)]
+    return found
+
+
+def _first_messages(run_ids: Sequence[int]) -> Iterable[Any]:
+    """Return the first message of each run that waits and has one, with the run and what it waits for."""
+    messages = Signal.objects.using(rows.alias())
+    inboxes = messages.filter(run_id__in=run_ids, state=SignalState.PENDING).values("run_id")
+    of_waiting = messages.filter(run__status=SUSPENDED, run__suspension__isnull=False)
+    first = of_waiting.filter(pk__in=inboxes.annotate(first=Min("id")).values("first"))
+    return first.select_related("run__suspension").annotate(db_now=clock.now())
 
 
 def pending(run_id: int) -> list[Signal]:

@@ -221,6 +221,7 @@ def test_a_run_is_shown_with_all_it_has_been_through(call, workflows, delivery):
         assert words in printed
     assert [line.split()[1:4] for line in printed.splitlines() if re.match(r" ?\d+  ", line)] == [
         ["pack", "step", "completed"],
+        ["hand_over", "step", "completed"],
         ["hand_over", "wait", "for"],
         ["arrive", "step", "completed"],
     ]
