@@ -10,13 +10,15 @@ from demonstration.screen import LiveScreen, PlainScreen, Screen, footer
 from demonstration.server import USUAL_PORT, DemoFailed, Shop
 
 # Seconds in which what needs no person must have completed.
-PATIENCE = 50
+PATIENCE = 120
 LOOK_EVERY = 0.25
 
 
 def main() -> int:
     options = parse_arguments()
     signal.signal(signal.SIGTERM, leave)
+    # As a background job of a script it is started with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):  # the terminal was closed
         signal.signal(signal.SIGHUP, leave)
     try:

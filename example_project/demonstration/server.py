@@ -19,7 +19,7 @@ USUAL_PORT = 8000
 MANAGE = Path(__file__).resolve().parent.parent / "manage.py"
 
 # Seconds until a server that does not answer, or does not stop, is given up.
-START_PATIENCE = 30
+START_PATIENCE = 90
 STOP_PATIENCE = 20
 
 # The shop's days pass in seconds here.

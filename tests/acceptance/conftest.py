@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,18 @@ from tests.servers.plugin import WANT_OF
 # A lost message is missed soon, and a lease that no heartbeat renews ends soon.
 ENGINE = {"TICK_SECONDS": 0.5, "RESEND_AFTER_SECONDS": 2, "LEASE_SECONDS": 30}
 PACE = {"SHOP_DAY_SECONDS": "0.4", "SHOP_GATEWAY_SECONDS": "0.01"}
+
+
+# In seconds, for a whole test: several waits of its own, each of which says what did not come.
+TEST_TIMEOUT = 1200
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests beside this file time for their waits, on a busy machine too."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TEST_TIMEOUT))
 
 
 @dataclass

@@ -24,6 +24,9 @@ EXAMPLE = ROOT / "example_project"
 MANAGE = EXAMPLE / "manage.py"
 SETTINGS = Path(__file__).with_name("project")
 
+# In seconds. What has not come by then will not come; it is no measure, so a busy machine has time enough.
+PATIENCE = 120.0
+
 
 class NotInTime(AssertionError):
     """What a test waited for did not come; the message says what, and how things stand."""
@@ -111,7 +114,7 @@ class Web(ShopProcess):
         body = None if data is None else json.dumps(data).encode()
         request = urllib.request.Request(self.url + path, body, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -140,6 +143,11 @@ class RunWorkflows(Web):
         return [sys.executable, str(self.manage), "runworkflows", f"{HOST}:{self.port}", *self.options]
 
 
+def in_background(*command: str) -> list[str]:
+    """Return a command that runs another one as a script's background job, for which the shell ignores SIGINT."""
+    return ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
+
+
 class Worker(ShopProcess):
     """A worker, which is killed when it does not end in time, as a service manager does it.
 
@@ -148,6 +156,7 @@ class Worker(ShopProcess):
     """
 
     name = "worker"
+    end_patience = 60.0
 
     def _end(self, how: signal.Signals) -> None:
         family = self._family()

@@ -52,7 +52,7 @@ def visits(*names: str, **attempts: int) -> tuple[Visit, ...]:
 PAYMENT = Story("payment", visits("charge", "book"))
 FLAKY_PAYMENT = Story("payment", visits("charge", "book", charge=3))
 DECLINED_PAYMENT = Story("payment", (("charge", "failed", 1),), status="failed")
-SHIPMENT = Story("shipment", visits("pack", "deliver"))
+SHIPMENT = Story("shipment", visits("pack", "hand_over", "deliver"))
 VERIFICATION = Story("email_verification", visits("send_link", "confirm"))
 
 
@@ -65,21 +65,27 @@ SCENES = [
         count=60,
         path="/orders/",
         data=order(NOTEBOOK, quantity=2),
-        story=Story("order", visits("reserve_items", "after_payment", "after_shipment"), children=(PAYMENT, SHIPMENT)),
+        story=Story(
+            "order",
+            visits("reserve_items", "pay", "after_payment", "ship", "after_shipment"),
+            children=(PAYMENT, SHIPMENT),
+        ),
     ),
     Scene(
         count=15,
         path="/orders/",
         data=order(LAMP, "tok_flaky"),
         story=Story(
-            "order", visits("reserve_items", "after_payment", "after_shipment"), children=(FLAKY_PAYMENT, SHIPMENT)
+            "order",
+            visits("reserve_items", "pay", "after_payment", "ship", "after_shipment"),
+            children=(FLAKY_PAYMENT, SHIPMENT),
         ),
     ),
     Scene(
         count=15,
         path="/orders/",
         data=order(CHAIR, "tok_declined"),
-        story=Story("order", visits("reserve_items", "after_payment", "cancel"), children=(DECLINED_PAYMENT,)),
+        story=Story("order", visits("reserve_items", "pay", "after_payment", "cancel"), children=(DECLINED_PAYMENT,)),
     ),
     Scene(
         count=15,
@@ -87,7 +93,7 @@ SCENES = [
         data=order(WORKBENCH),
         story=Story(
             "order",
-            visits("reserve_items", "decide", "after_payment", "after_shipment"),
+            visits("reserve_items", "ask_manager", "decide", "pay", "after_payment", "ship", "after_shipment"),
             children=(PAYMENT, SHIPMENT),
         ),
         approved=True,
@@ -96,7 +102,7 @@ SCENES = [
         count=10,
         path="/orders/",
         data=order(WORKBENCH),
-        story=Story("order", visits("reserve_items", "decide", "cancel")),
+        story=Story("order", visits("reserve_items", "ask_manager", "decide", "cancel")),
         approved=False,
     ),
     Scene(
@@ -127,6 +133,6 @@ SCENES = [
         count=20,
         path="/registrations/",
         data={"name": "Customer {n}", "email": "customer{n}@example.com"},
-        story=Story("registration", visits("after_verification", "welcome"), children=(VERIFICATION,)),
+        story=Story("registration", visits("verify_email", "after_verification", "welcome"), children=(VERIFICATION,)),
     ),
 ]

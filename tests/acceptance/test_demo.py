@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import EXAMPLE, family_of, wait_until
+from tests.acceptance.processes import EXAMPLE, PATIENCE, family_of, in_background, wait_until
 from tests.servers.process import HOST, free_port
-
-PATIENCE = 90
 
 # The demonstration with no time for anything.
 HASTY = "import sys, demo; demo.PATIENCE = 0; sys.exit(demo.main())"
@@ -33,7 +31,7 @@ def env(tmp_path, marker):
 
 def run(*command: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *command], env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
+        [sys.executable, *command], env=env, capture_output=True, text=True, timeout=2 * PATIENCE, check=False
     )
 
 
@@ -66,10 +64,18 @@ def test_a_port_that_was_asked_for_and_is_taken_is_said_so(env):
     assert done.stderr == f"Port {port} is taken by another program: choose another with PORT=…, or leave it out.\n"
 
 
-@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
-def test_it_stops_all_of_it_when_it_is_asked_to(env, marker, tmp_path, how, code):
+@pytest.mark.parametrize(
+    ("how", "code", "started"),
+    [
+        (signal.SIGINT, 0, list),
+        (signal.SIGTERM, 143, list),
+        (signal.SIGINT, 0, lambda command: in_background(*command)),
+    ],
+    ids=["Ctrl-C", "SIGTERM", "SIGINT in the background"],
+)
+def test_it_stops_all_of_it_when_it_is_asked_to(env, marker, tmp_path, *, how, code, started):
     log = tmp_path / "output"
-    command = [sys.executable, str(EXAMPLE / "demo.py"), "--port", str(free_port())]
+    command = started([sys.executable, str(EXAMPLE / "demo.py"), "--port", str(free_port())])
     with log.open("wb") as output, subprocess.Popen(command, env=env, stdout=output, stderr=output) as demo:
         wait_until(lambda: "are on their way" in log.read_text(), PATIENCE, "The demonstration starts")
         assert len(family_of(marker)) > 1

@@ -14,7 +14,7 @@ from tests.acceptance.conftest import ENGINE
 from tests.acceptance.processes import Beat, Worker, environment, manage, wait_until
 from tests.servers import PostgresServer, RedisServer
 
-PATIENCE = 120
+PATIENCE = 300
 DAY = 4  # seconds: an appointment is two days ahead, its reminder goes out a day before
 BOOKINGS = 500
 

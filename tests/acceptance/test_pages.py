@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from tests.acceptance.processes import wait_until
+from tests.acceptance.processes import PATIENCE, wait_until
 
 
 class Browser:
@@ -32,7 +32,7 @@ class Browser:
 
     def _load(self, url: str, body: bytes | None = None) -> str:
         try:
-            answer = self._opener.open(url, body, timeout=30)
+            answer = self._opener.open(url, body, timeout=PATIENCE)
         except urllib.error.HTTPError as error:
             answer = error
         with answer:
@@ -48,7 +48,7 @@ def browser(installation):
 
 
 def appears(browser: Browser, path: str, text: str) -> None:
-    wait_until(lambda: text in browser.open(path), 60, f"{text!r} on {path}")
+    wait_until(lambda: text in browser.open(path), PATIENCE, f"{text!r} on {path}")
 
 
 def test_a_customer_orders_and_the_manager_approves(installation, browser):
@@ -66,11 +66,11 @@ def test_a_customer_registers_and_opens_the_link(installation, browser):
     with installation.worker():
         browser.open("/")
         browser.send("/registrations/", name="Bob", email="bob@example.com")
-        wait_until(installation.books.asking, 60, "The link is sent")
+        wait_until(installation.books.asking, PATIENCE, "The link is sent")
         ((_, token),) = installation.books.asking()
         assert "Is this your address?" in browser.open(f"/registrations/verify/{token}/")
         assert "your address is verified" in browser.send(f"/registrations/verify/{token}/click/")
-        wait_until(installation.books.all_ended, 60, "The registration ends")
+        wait_until(installation.books.all_ended, PATIENCE, "The registration ends")
         assert "of no use any more" in browser.open(f"/registrations/verify/{token}/")
 
 

@@ -14,10 +14,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.acceptance.processes import EXAMPLE, ROOT, SETTINGS, RunWorkflows, environment, family_of, manage, wait_until
+from tests.acceptance.processes import (
+    EXAMPLE,
+    PATIENCE,
+    ROOT,
+    SETTINGS,
+    RunWorkflows,
+    environment,
+    family_of,
+    in_background,
+    manage,
+    wait_until,
+)
 from tests.servers.process import HOST, free_port
-
-PATIENCE = 40
 
 # A step that would run for ten minutes, in a process that gives it a moment.
 IMPATIENT = """
@@ -72,6 +81,18 @@ def test_it_runs_workflows_and_stops_without_leaving_a_process(env, marker, how,
         assert end(shop, how, group=how is signal.SIGINT) == 0
         assert family_of(marker) == []
         assert not shop.logged("Traceback")
+
+
+@pytest.mark.parametrize("options", [(), ("--noreload",)], ids=["reloading", "noreload"])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_background_job_of_a_script_stops_too(env, marker, how, options):
+    class BackgroundJob(RunWorkflows):
+        def command(self) -> list[str]:
+            return in_background(*super().command())
+
+    with BackgroundJob(env, *options) as shop:
+        assert end(shop, how) == 0
+        assert family_of(marker) == []
 
 
 def test_a_changed_file_restarts_web_worker_and_beat(env, tmp_path, marker):

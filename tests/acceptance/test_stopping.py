@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.acceptance.conftest import ENGINE
-from tests.acceptance.processes import Worker, manage, wait_until
+from tests.acceptance.processes import PATIENCE, Worker, manage, wait_until
 from tests.acceptance.scenes import Story, visits
 
 # Far longer than a test: who waits for a lease or a budget to run out has failed.
@@ -47,14 +47,14 @@ def test_a_task_that_stays_with_its_run_lets_go_when_its_worker_shall_stop(insta
     run_id = installation.books.value("SELECT max(id) FROM django_ai_workflows_workflowrun")
     try:
         with worker(installation, pool) as first:
-            wait_until(lambda: laps() > 20, 30, "The run goes round")
+            wait_until(lambda: laps() > 20, PATIENCE, "The run goes round")
             # Only that the task lets go: Celery's own end, which waits for all that it had fetched, is not awaited.
             first.process.send_signal(signal.SIGTERM)
-            wait_until(lambda: installation.books.rows(CLAIM, run_id) == [(True, 0)], 30, "The run is given back")
+            wait_until(lambda: installation.books.rows(CLAIM, run_id) == [(True, 0)], PATIENCE, "The run is given back")
             before = laps()
             first.kill()
         with worker(installation, pool) as second:
-            wait_until(lambda: laps() > before + 20, 30, "The other worker goes on")
+            wait_until(lambda: laps() > before + 20, PATIENCE, "The other worker goes on")
             second.kill()
     finally:
         tell(installation, f"engine.cancel({run_id})")
@@ -68,16 +68,16 @@ def test_a_step_that_is_broken_off_is_given_back_and_the_attempt_does_not_count(
         data = {"reference": reference, "amount": "1.00", "card": "tok_good"}
         _, answer = installation.web.ask("/payments/", data)
         requests = "SELECT requests FROM payment_gatewaycharge WHERE key = %s"
-        wait_until(lambda: books.rows(requests, reference) == [(1,)], 30, "The step runs")
+        wait_until(lambda: books.rows(requests, reference) == [(1,)], PATIENCE, "The step runs")
         if isinstance(how, signal.Signals):
             first.process.send_signal(how)
         else:
             for child in psutil.Process(first.process.pid).children():
                 child.terminate()
-        wait_until(lambda: books.rows(CLAIM, answer["run"]) == [(True, 0)], 30, "The claim is given back")
+        wait_until(lambda: books.rows(CLAIM, answer["run"]) == [(True, 0)], PATIENCE, "The claim is given back")
         first.kill()
     with worker(installation):
-        wait_until(books.all_ended, 60, "The other worker ends it")
+        wait_until(books.all_ended, PATIENCE, "The other worker ends it")
     assert books.stories()[answer["run"]] == Story("payment", visits("charge", "book"))
 
 
@@ -91,7 +91,7 @@ def test_what_a_worker_had_fetched_when_it_stopped_is_done_by_the_next(installat
         first.stop(signal.SIGTERM)
     assert not books.rows("SELECT id FROM django_ai_workflows_workflowrun WHERE lease_until > now()")
     with worker(installation):
-        wait_until(books.all_ended, 60, "The next worker does the rest")
+        wait_until(books.all_ended, PATIENCE, "The next worker does the rest")
     done = "SELECT count(*) FROM payment_payment WHERE reference LIKE 'many %%'"
     assert books.value(done) == 300
 
@@ -103,7 +103,7 @@ def test_a_step_that_blocks_for_longer_than_its_timeout_fails(installation, pool
     books = installation.books
     with worker(installation, pool) as only:
         tell(installation, "engine.start('stuck')")
-        wait_until(books.all_ended, 60, "The run ends")
+        wait_until(books.all_ended, PATIENCE, "The run ends")
         only.kill()
     error = "SELECT error FROM django_ai_workflows_workflowrun WHERE name = 'stuck' ORDER BY id DESC"
     assert said in books.value(error)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import tutorial
-from tests.acceptance.processes import ROOT, wait_until
+from tests.acceptance.processes import PATIENCE, ROOT, wait_until
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.servers.process import free_port
 
@@ -23,7 +23,6 @@ playwright = pytest.importorskip("playwright.sync_api")
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 
-PATIENCE = 60
 # The server of the tutorial. It is the one thing that this test changes: the port may be taken.
 ADDRESS = "127.0.0.1:8000"
 

@@ -226,7 +226,7 @@ def test_the_page_moves_while_the_run_moves_and_keeps_open_what_was_opened(parce
     expect(details).to_be_visible()
     engine.signal("delivered", {"weight": 3}, run=run)
     # No reload: the page looks by itself.
-    expect(badge(page)).to_have_text("Completed", timeout=8000)
+    expect(badge(page)).to_have_text("Completed")
     expect(details).to_be_visible()
     expect(page.locator("svg.wf-graph .wf-node--done")).to_have_count(3)
 
@@ -247,7 +247,7 @@ def test_the_form_of_a_run_is_filled_in_where_the_run_is_shown(parcel, desk):
     page = desk(address(parcel(address="form")))
     page.get_by_label("Name").fill("Ada")
     page.get_by_role("button", name="Submit").click()
-    expect(sentence(page)).to_contain_text("Waits for the signal “delivered”", timeout=8000)
+    expect(sentence(page)).to_contain_text("Waits for the signal “delivered”")
     expect(page.locator("#wf-context")).to_contain_text("Ada")
 
 

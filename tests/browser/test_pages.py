@@ -133,7 +133,7 @@ def test_a_person_goes_from_the_form_over_the_waiting_screen_to_success(onboardi
     }
     engine.signal("verified", run=onboarding)
     # No reload: the page looks by itself.
-    expect(title(page)).to_have_text("Welcome! 🎉", timeout=2000)
+    expect(title(page)).to_have_text("Welcome! 🎉")
     expect(page.locator("workflow-run")).to_contain_text("Sea View is live.")
     expect(page.get_by_role("status")).to_have_text("Welcome! 🎉")
 
@@ -214,7 +214,7 @@ def test_a_second_tab_that_only_looks_moves_on_by_itself(onboarding, visit):
     expect(title(second)).to_have_text("Your place")
     fill(first)
     submit(first)
-    expect(title(second)).to_have_text("We are checking", timeout=5000)
+    expect(title(second)).to_have_text("We are checking")
     expect(second.get_by_role("alert")).to_contain_text("completed elsewhere")
 
 

@@ -17,7 +17,7 @@ from typing import Any, Self
 import psutil
 
 HOST = "127.0.0.1"
-PATIENCE = 30.0  # seconds until a server that does not answer is given up
+PATIENCE = 120.0  # seconds until a server that does not answer is given up; a busy machine starts one slowly
 
 
 class ServerFailed(RuntimeError):
@@ -45,6 +45,7 @@ class Server:
     name = "server"
     stop_signal = signal.SIGTERM
     end_signal = signal.SIGKILL  # the quickest end that leaves no child behind
+    end_patience = PATIENCE  # seconds until a server that does not end is killed
     user: int | None = None  # the numeric user the server runs as, where it must not be ours
 
     def __init__(self) -> None:
@@ -140,7 +141,7 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, how)
         try:
-            process.wait(PATIENCE)
+            process.wait(self.end_patience)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

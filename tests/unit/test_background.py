@@ -38,7 +38,7 @@ def stuck(background):
     """A thread that is kept from its work until this is called."""
     begun, go_on = threading.Event(), threading.Event()
     assert background.take(lambda: begun.set() or go_on.wait())
-    assert begun.wait(10)
+    assert begun.wait(60)
     yield go_on.set
     go_on.set()
     assert background.flush()
@@ -86,7 +86,7 @@ def test_a_thread_that_was_ended_has_a_successor(background):
         raise SystemExit
 
     assert background.take(end)
-    threads.get(timeout=10).join(10)
+    threads.get(timeout=60).join(60)
     assert not background.flush()
     assert background.take(lambda: done.append(1))
     assert background.flush()
@@ -180,6 +180,6 @@ def test_a_process_that_ends_waits_for_so_long_and_says_what_it_takes_along():
 def _output(code):
     program = BEGINNING + textwrap.dedent(code)
     ended = subprocess.run(
-        [sys.executable, "-u", "-c", program], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-u", "-c", program], capture_output=True, text=True, timeout=180, check=True
     )
     return ended.stdout.split("\n")[:-1]

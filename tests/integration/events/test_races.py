@@ -17,7 +17,7 @@ from tests.app.models import Appointment, Note, Order, Ticket
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HOUR = timedelta(hours=1)
-WAIT = 10  # seconds, until a thread that hangs fails its test
+WAIT = 60  # seconds, until a thread that hangs fails its test
 
 
 def in_thread(function, *args):

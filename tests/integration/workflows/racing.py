@@ -34,7 +34,7 @@ def together(*functions):
 
     def run(index, function):
         try:
-            barrier.wait(20)
+            barrier.wait(60)
             results[index] = function()
         except BaseException as error:  # noqa: BLE001 - it is raised again in the test
             errors.append(error)

@@ -381,12 +381,12 @@ def test_an_event_and_a_wait_that_commit_together_find_each_other():
         with transaction.atomic():
             event_scheduler.occur_due()  # sees no wait
             occurred.set()
-            assert suspended.wait(20)  # which commits before the event does
+            assert suspended.wait(60)  # which commits before the event does
         connections.close_all()
 
     thread = threading.Thread(target=occur)
     thread.start()
-    assert occurred.wait(20)
+    assert occurred.wait(60)
     worker.execute(run.pk, run.sequence, run.attempt)
     suspended.set()
     thread.join()

@@ -308,7 +308,7 @@ def test_each_thread_has_the_context_of_its_own_step(sent):
     class Threads:
         @step(start=True, atomic=False)
         def begin(self):
-            barrier.wait(20)
+            barrier.wait(60)
             seen.append(get_context() is self.context)
             return complete()
 

@@ -97,11 +97,11 @@ class Overlap:
         with transaction.atomic():
             self.runs.append(engine.using(idempotency_key="order-7").start("inquiry", key="first"))
             self.inserted.set()
-            assert self.looked.wait(20)
+            assert self.looked.wait(60)
             transaction.set_rollback(not self.commits)
 
     def second(self, declared):
-        assert self.inserted.wait(20)
+        assert self.inserted.wait(60)
         with transaction.atomic():
             Group.objects.create(name="of the caller")
             run = engine.using(idempotency_key="order-7").start(declared, key="second")

@@ -146,7 +146,7 @@ def test_a_step_that_cannot_be_broken_off_is_given_up_and_its_late_result_discar
     sent.clear()
     stuck = threading.Thread(target=lambda: elsewhere(lambda: worker.execute(run.pk, run.sequence, run.attempt)))
     stuck.start()
-    assert given_up.wait(20)
+    assert given_up.wait(60)
     elsewhere(lambda: WorkflowRun.objects.filter(pk=run.pk, lease_until=None, attempt=1, status="running").get())
     assert "It could not be broken off." in reloaded(run).error
     # Another worker has the next attempt already, and ends the run.
@@ -154,7 +154,7 @@ def test_a_step_that_cannot_be_broken_off_is_given_up_and_its_late_result_discar
     work(sent)
     assert (reloaded(run).status, reloaded(run).completion_display["display_title"]) == ("completed", "quick")
     blocked.release()
-    stuck.join(20)
+    stuck.join(60)
     ended = reloaded(run)
     assert (ended.status, ended.completion_display["display_title"]) == ("completed", "quick")
     assert run.step_executions.get().attempts == 2

@@ -45,6 +45,6 @@ print(engine.start(Formal).current_step_display["step_type"])
 
 
 def test_a_form_may_be_declared_and_a_run_started_without_either():
-    done = subprocess.run([sys.executable, "-c", PROJECT], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", PROJECT], capture_output=True, text=True, timeout=180, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == ["System check identified no issues (0 silenced).", "action"]

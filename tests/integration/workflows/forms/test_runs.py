@@ -141,7 +141,7 @@ def test_a_request_that_comes_while_others_are_looked_at_is_held_too(monkeypatch
     def states(run_ids):
         looks.append(run_ids)
         if len(looks) == 1:
-            assert came.wait(10)
+            assert came.wait(60)
         return dict.fromkeys(run_ids, "1-suspended")
 
     monkeypatch.setattr(watch, "_states", states)

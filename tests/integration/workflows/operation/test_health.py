@@ -133,7 +133,7 @@ def test_beat_that_sends_ticks_writes_that_down_by_a_thread_of_its_own(monkeypat
         after_task_publish.send(sender="some.other.task")
         assert not written.is_set()
         after_task_publish.send(sender="django_ai.workflows.tick")
-        assert written.wait(20)
+        assert written.wait(60)
     finally:
         after_task_publish.disconnect(receivers._witness, sender="django_ai.workflows.tick")
         receivers._witness._sent = -inf  # the thread ends instead of looking again

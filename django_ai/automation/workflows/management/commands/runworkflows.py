@@ -86,6 +86,8 @@ class Command(RunServer):
         self._services: services.Services | None = None
         self._concurrency = options["concurrency"]
         signal.signal(signal.SIGTERM, _leave)
+        # A script starts its background jobs with SIGINT ignored, and Python leaves it so.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         code: Any = 0
         try:
             super().run(**options)
