@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any
+
+from ..signatures import wrong_callback
 
 NAME_LENGTH = 200
 CORRELATION_LENGTH = 200
@@ -61,15 +63,25 @@ class EventDefinition:
     watch: str | Iterable[str] = ()
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.name) <= NAME_LENGTH:
-            raise ValueError(f"An event's name must have 1 to {NAME_LENGTH} characters, not {self.name!r}.")
+        if fault := name_fault(self.name):
+            raise ValueError(fault)
         object.__setattr__(self, "watch", _names(self.watch))
         object.__setattr__(self, "on", tuple(self._happening(name) for name in _names(self.on)))
+        for fault in self._faults():
+            raise ValueError(fault)
+
+    def _faults(self) -> Iterator[str]:
+        date_field: object = self.date_field
+        if not isinstance(date_field, str | None):
+            yield f"Event {self.name!r}: date_field must be the name of a field, not {date_field!r}."
         if self.date_field and (self.on or self.watch):
-            raise ValueError(f"Event {self.name!r} occurs at its date_field; on= and watch= are for other events.")
-        for option in ("condition", "data"):
-            if getattr(self, option) is not None and not callable(getattr(self, option)):
-                raise ValueError(f"Event {self.name!r}: {option} must be a function of the row.")
+            yield f"Event {self.name!r} occurs at its date_field; on= and watch= are for other events."
+        for option in ("condition", "data", "correlate"):
+            given = getattr(self, option)
+            is_name = option == "correlate" and isinstance(given, str)
+            if given is not None and not is_name and (fault := wrong_callback(given, None)):
+                other = "the name of an attribute or " if option == "correlate" else ""
+                yield f"Event {self.name!r}: {option} must be {other}a function of the row; it {fault}."
 
     @property
     def kind(self) -> Kind:
@@ -92,6 +104,15 @@ class EventDefinition:
             return Happening(name)
         except ValueError:
             raise ValueError(f"Event {self.name!r}: on= takes create, update and delete, not {name!r}.") from None
+
+
+def name_fault(name: object) -> str | None:
+    """Return why this is no name of an event, or None where it is one."""
+    if not isinstance(name, str):
+        return f"An event's name is a text, not {name!r}."
+    if not 0 < len(name) <= NAME_LENGTH:
+        return f"An event's name must have 1 to {NAME_LENGTH} characters; {name[:40]!r} has {len(name)}."
+    return None
 
 
 def _names(given: str | Iterable[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Model
 
 from .. import clock
-from .definitions import NAME_LENGTH
+from .definitions import name_fault
 
 if TYPE_CHECKING:
     from .models import Event
@@ -37,8 +37,8 @@ def emit(
     from .models import Event, database
     from .registry import label_of
 
-    if not 0 < len(name) <= NAME_LENGTH:
-        raise ValueError(f"An event's name must have 1 to {NAME_LENGTH} characters, not {name!r}.")
+    if fault := name_fault(name):
+        raise ValueError(fault)
     if entity is not None and entity.pk is None:
         raise ValueError(f"Save the {entity._meta.verbose_name} before you emit {name!r} for it.")
     entity_id = "" if entity is None else verdicts.pk_text(entity)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..signatures import strict, wrong_callback
+from .definitions import name_fault
 
 if TYPE_CHECKING:
     from .models import Event
@@ -14,6 +17,12 @@ Handler = Callable[[Sequence["Event"]], object]
 OneHandler = TypeVar("OneHandler", bound=Callable[["Event"], object])
 
 AT_ONCE = timedelta(0)
+
+_SOME_TIME = datetime(2024, 6, 1, 12, tzinfo=UTC)
+
+
+class WrongSubscription(ValueError):
+    """A handler is subscribed with arguments that make no sense, such as an offset that is a number."""
 
 
 class DuplicateSubscription(ValueError):
@@ -35,6 +44,9 @@ class Subscription:
             before the event. A timedelta is exact; other offsets count in the default time zone's
             calendar and clock.
         batch: whether the handler can take many events in one call; otherwise each list has one.
+
+    Raises:
+        WrongSubscription: an argument makes no sense.
     """
 
     key: str
@@ -42,6 +54,17 @@ class Subscription:
     event: str | None = None
     offset: Any = AT_ONCE
     batch: bool = True
+
+    def __post_init__(self) -> None:
+        handler = wrong_callback(self.handler, [])
+        faults = (
+            None if self.key and isinstance(self.key, str) else "its key must be a text that is not empty.",
+            None if self.event is None else name_fault(self.event),
+            handler and f"its handler is called with a list of events; it {handler}.",
+            offset_fault(self.offset),
+        )
+        for fault in filter(None, faults):
+            raise WrongSubscription(f"Subscription {self.key!r}: {fault}")
 
     def wants(self, name: str) -> bool:
         """Say whether events of this name concern the subscription."""
@@ -83,17 +106,48 @@ class Subscriptions:
 subscriptions = Subscriptions()
 
 
+def offset_fault(offset: object) -> str | None:
+    """Return why this is no offset of a handler or a workflow, or None where it is one."""
+    try:
+        if isinstance(offset, timedelta) or isinstance(_SOME_TIME + offset, datetime):  # type: ignore[operator]
+            return None
+    except OverflowError:
+        return None  # further away than any calendar reaches, so it never comes
+    except Exception:  # noqa: BLE001, S110 - whatever an object that is no offset raises
+        pass
+    return f"offset= takes a timedelta, or what can be added to a datetime (relativedelta), not {offset!r}."
+
+
+def total_offset(offset: Any, minutes: float) -> Any:
+    """Return an offset and a number of minutes as one offset.
+
+    Raises:
+        WrongSubscription: either of them makes no sense.
+    """
+    if fault := offset_fault(offset):
+        raise WrongSubscription(fault)
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float):
+        raise WrongSubscription(f"offset_minutes= takes a number of minutes, not {minutes!r}.")
+    try:
+        return offset + timedelta(minutes=minutes) if minutes else offset
+    except (TypeError, ValueError, OverflowError) as error:
+        raise WrongSubscription(f"offset_minutes={minutes!r} cannot be added to offset={offset!r}: {error}.") from None
+
+
+@strict("subscribe()", WrongSubscription)
 def subscribe(
     key: str, handler: Handler, *, event: str | None = None, offset: Any = AT_ONCE, batch: bool = True
 ) -> Subscription:
     """Register a handler for events; see `Subscription` for the arguments.
 
     Raises:
+        WrongSubscription: an argument makes no sense.
         DuplicateSubscription: the key is taken by another handler.
     """
     return subscriptions.add(Subscription(key, handler, event, offset, batch))
 
 
+@strict("@on_event", WrongSubscription)
 def on_event(
     name: str, *, offset: Any = AT_ONCE, offset_minutes: float = 0, key: str | None = None
 ) -> Callable[[OneHandler], OneHandler]:
@@ -108,10 +162,17 @@ def on_event(
 
     The function runs inside the transaction in which the event occurs: keep it short, and hand what
     takes long to a task or a workflow.
+
+    Raises:
+        WrongSubscription: an argument makes no sense, or the function does not take one event.
     """
+    if not isinstance(name, str):
+        raise WrongSubscription(f'Write @on_event("the_event"), with the name of an event, not @on_event({name!r}).')
+    when = total_offset(offset, offset_minutes)
 
     def decorate(function: OneHandler) -> OneHandler:
-        when = offset + timedelta(minutes=offset_minutes) if offset_minutes else offset
+        if fault := wrong_callback(function, None):
+            raise WrongSubscription(f"@on_event({name!r}) calls {place_of(function)} with one event; it {fault}.")
         default = f"on_event:{function.__module__}.{function.__qualname__}:{name}:{when}"
         subscribe(key or default, _EachAlone(function), event=name, offset=when, batch=False)
         return function
@@ -126,6 +187,13 @@ class _EachAlone:
     def __call__(self, events: Sequence[Event]) -> None:
         for event in events:
             self.function(event)
+
+
+def place_of(function: Any) -> str:
+    """Return what errors call a function: its name and, where it has one, its file and line."""
+    name = getattr(function, "__qualname__", None) or repr(function)
+    code = getattr(function, "__code__", None)
+    return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
 
 
 def _place(subscription: Subscription) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +11,8 @@ from typing import Any, Protocol
 from django.utils import timezone
 
 from .subscriptions import Subscription
+
+logger = logging.getLogger(__name__)
 
 # What became of one subscription's call for one event; absent means: not yet due.
 DONE = "done"
@@ -44,12 +47,22 @@ class Due:
 
 
 def moment_of(at: datetime, offset: Any) -> datetime | None:
-    """Return the moment at an offset from an event's time; None where no calendar reaches it."""
+    """Return the moment at an offset from an event's time; None where no calendar reaches it.
+
+    An offset of the user's own kind may fail for some dates only. That is its subscriber's fault, which must
+    not keep the event from the others: the call is left out, and the log says why.
+    """
     by_calendar = not isinstance(offset, timedelta) and timezone.is_aware(at)
     start = timezone.localtime(at, timezone.get_default_timezone()) if by_calendar else at
     try:
-        moment: datetime = start + offset
+        moment = start + offset
     except OverflowError:
+        return None
+    except Exception:
+        logger.exception("The offset %r cannot be added to %s, so nothing is called then.", offset, start)
+        return None
+    if not isinstance(moment, datetime) or timezone.is_aware(moment) is not timezone.is_aware(at):
+        logger.error("The offset %r makes %r of %s, so nothing is called then.", offset, moment, start)
         return None
     return moment
 

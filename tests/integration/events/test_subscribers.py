@@ -242,3 +242,20 @@ def test_a_cancelled_event_calls_nobody_and_stays_cancelled(noon, tick, heard):
     noon.shift(minutes(30))
     tick()
     assert due.names == ["appointment_due"]
+
+
+class FailsIn2030:
+    """An offset of a project's own, which fails for some dates."""
+
+    def __radd__(self, at):
+        if at.year == 2030:
+            raise ValueError("no such day")
+        return at
+
+
+def test_a_subscriber_whose_offset_fails_for_a_date_keeps_the_event_from_no_other(tick, heard, caplog):
+    failing, sound = heard("order_placed", offset=FailsIn2030()), heard("order_placed")
+    Order.objects.create()
+    tick()
+    assert (failing.names, sound.names) == ([], ["order_placed"])
+    assert "FailsIn2030" in caplog.text

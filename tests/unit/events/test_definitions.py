@@ -63,3 +63,19 @@ def test_what_a_proxy_declares_itself_goes_by_its_own_name(monkeypatch):
     monkeypatch.setattr(Consultation, "events", [EventDefinition("consulted")], raising=False)
     assert label_of(Consultation) == "testapp.consultation"
     assert label_of(Appointment) == "testapp.appointment"
+
+
+async def coroutine(row): ...
+
+
+@pytest.mark.parametrize("option", ["condition", "data", "correlate"])
+@pytest.mark.parametrize("function", [coroutine, lambda: True])
+def test_a_function_that_the_row_cannot_be_given_to_is_refused(option, function):
+    with pytest.raises(ValueError, match=f"'name': {option} must be .*a function of the row; it "):
+        EventDefinition("name", **{option: function})
+
+
+@pytest.mark.parametrize("options", [{"name": 5}, {"date_field": 5}, {"correlate": 5}])
+def test_what_is_no_name_is_refused(options):
+    with pytest.raises(ValueError, match="name"):
+        EventDefinition(**{"name": "name", **options})
