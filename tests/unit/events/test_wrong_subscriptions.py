@@ -96,7 +96,7 @@ def test_a_function_that_cannot_handle_an_event_is_refused_with_its_line(functio
 
 
 def test_what_is_no_function_is_no_handler():
-    with pytest.raises(WrongSubscription, match="must be a function, not 'module.handler'"):
+    with pytest.raises(WrongSubscription, match=r"must be a function, not 'module\.handler'"):
         subscribe("key", "module.handler")
 
 
