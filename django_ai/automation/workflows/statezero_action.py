@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from django.apps import apps
 
+from ..signatures import strict
 from .authoring.actions import Action
 from .authoring.arguments import StepReference
-from .authoring.steps import ACTION_ATTRIBUTE
+from .authoring.methods import ACTION_ATTRIBUTE, LONGEST_NAME, check_decorated
 from .authoring.waits import form_wait
 from .exceptions import DeclarationError
 from .metadata import StepDisplayMetadata
@@ -21,6 +22,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 __all__ = ["statezero_action"]
 
 
+@strict("@statezero_action", DeclarationError)
 def statezero_action(
     name: str | None = None,
     serializer: Any = None,
@@ -54,10 +56,14 @@ def statezero_action(
     """
     if callable(name):
         raise DeclarationError(f"Write @statezero_action() with parentheses above {name.__name__}.")
+    given: object = name
+    if given is not None and not (isinstance(given, str) and 0 < len(given) <= LONGEST_NAME):
+        raise DeclarationError(f"@statezero_action(name={given!r}) must be a text of 1 to {LONGEST_NAME} characters.")
 
     wait = form_wait(timeout, on_timeout)
 
     def decorate(function: Function) -> Function:
+        check_decorated("@statezero_action()", function)
         action = Action(
             name=name or function.__name__,
             function=function,

@@ -200,7 +200,7 @@ def test_a_value_that_is_no_command_fails_the_run_at_once_and_rolls_back(workflo
 
     run = ended(workflows, body)
     assert (run.status, attempts_of(run)) == ("failed", 1)
-    assert "'begin'" in run.error or "'nowhere'" in run.error
+    assert "OneStep.begin (" in run.error or "'nowhere'" in run.error
     assert not Group.objects.exists()
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from ..machine.commands import Wait
 from ..machine.definition import StepDefinition, WorkflowDefinition
 from ..metadata import StepDisplayMetadata
+from .methods import STEP_ATTRIBUTE
 from .registry import registry
-from .steps import STEP_ATTRIBUTE
 
 # What a step receives where it names it, so that it is no field of its form.
 OFFERED = frozenset({"request", "workflow_run_id"})

@@ -7,10 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..exceptions import InvalidCommand
-from .steps import NAME_ATTRIBUTE
-
-# What the columns of the run's tables hold.
-LONGEST_NAME = 200
+from ..machine.commands import Command
+from .methods import LONGEST_NAME, NAME_ATTRIBUTE
 
 # A step is named by itself (self.step) or by its name.
 StepReference = str | Callable[..., Any]
@@ -24,10 +22,18 @@ def step_name(step: Callable[..., Any]) -> str | None:
 
 def as_reference(step: StepReference, where: str) -> str:
     """Return the name of a step; ``where`` says in an error which argument it is. Raises InvalidCommand."""
-    name = step if isinstance(step, str) else step_name(step)
-    if not name:
-        raise InvalidCommand(f"{where} takes a step as self.step or by its name, not {step!r}.")
+    if isinstance(step, str) and step:
+        return str.__str__(step)  # of an enumeration's member its value
+    name = None if isinstance(step, str) else step_name(step)
+    if not name or name == "<lambda>":
+        raise InvalidCommand(f"{where} takes a step as self.step or by its name, not {_called(step)}.")
     return name
+
+
+def _called(step: object) -> str:
+    if isinstance(step, Command):
+        return f"the {type(step).__name__} that a call of one returned: leave out the parentheses after self.step"
+    return "a lambda" if getattr(step, "__name__", None) == "<lambda>" else repr(step)
 
 
 def as_optional_reference(step: StepReference | None, where: str) -> str | None:
@@ -41,7 +47,7 @@ def as_name(name: object, where: str) -> str:
         raise InvalidCommand(f"{where} needs a name, not {name!r}.")
     if len(name) > LONGEST_NAME:
         raise InvalidCommand(f"{where}: a name has at most {LONGEST_NAME} characters, this one has {len(name)}.")
-    return name
+    return str.__str__(name)  # of an enumeration's member its value
 
 
 def as_moment(value: object, where: str) -> datetime:
@@ -54,7 +60,7 @@ def as_moment(value: object, where: str) -> datetime:
 def as_duration(value: Any, where: str) -> timedelta:
     """Return a time given as a timedelta or in seconds. Raises InvalidCommand where it is neither, or negative."""
     try:
-        duration = value if isinstance(value, timedelta) else timedelta(seconds=value)
+        duration = value if isinstance(value, timedelta) else timedelta(seconds=_number(value))
     except (TypeError, ValueError, OverflowError):
         raise InvalidCommand(f"{where} takes a timedelta or seconds, not {value!r}.") from None
     if duration < timedelta(0):
@@ -67,7 +73,7 @@ def as_progress(progress: float | None) -> float | None:
     if progress is None:
         return None
     try:
-        return float(progress)
+        return float(_number(progress))
     except (TypeError, ValueError, OverflowError):
         raise InvalidCommand(f"progress={progress!r} is not a number from 0 to 1.") from None
 
@@ -75,3 +81,9 @@ def as_progress(progress: float | None) -> float | None:
 def as_display(**texts: str | None) -> Mapping[str, str]:
     """Return the texts that are given."""
     return {key: str(text) for key, text in texts.items() if text is not None}
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise TypeError
+    return value

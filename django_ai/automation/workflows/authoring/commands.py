@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from ...signatures import strict
 from ..exceptions import InvalidCommand
 from ..machine.commands import Complete, Fail, Goto, RunSubflow, Sleep
+from ..machine.definition import WorkflowDefinition
 from .arguments import (
     StepReference,
     as_display,
@@ -16,9 +19,11 @@ from .arguments import (
     as_progress,
     as_reference,
 )
+from .inputs import inputs_of, misfit
 from .registry import registry
 
 
+@strict("goto()", InvalidCommand)
 def goto(step: StepReference, *, progress: float | None = None) -> Goto:
     """Go on with another step.
 
@@ -29,6 +34,7 @@ def goto(step: StepReference, *, progress: float | None = None) -> Goto:
     return Goto(step=as_reference(step, "goto()"), progress=as_progress(progress))
 
 
+@strict("sleep()", InvalidCommand)
 def sleep(
     delay: timedelta | float | None = None,
     *,
@@ -61,6 +67,7 @@ def sleep(
     )
 
 
+@strict("run_subflow()", InvalidCommand)
 def run_subflow(
     workflow: str | type,
     /,
@@ -71,7 +78,8 @@ def run_subflow(
     progress: float | None = None,
     display_title: str | None = None,
     display_subtitle: str | None = None,
-    **context: Any,
+    context: Mapping[str, Any] | None = None,
+    **fields: Any,
 ) -> RunSubflow:
     """Start a child run and wait for its end.
 
@@ -81,17 +89,28 @@ def run_subflow(
             ``subflow_result`` receives a SubflowResult.
         timeout: how long to wait at most; the child is cancelled then.
         on_timeout: the step to go on with then; without one the run fails.
-        context: what the child starts with, as for ``engine.start``.
+        progress, display_title, display_subtitle: as for ``sleep``.
+        fields: what the child starts with, as for ``engine.start``.
+        context: the same as a dict, for fields that are named as one of these options.
 
     Raises:
         UnknownWorkflow: no such workflow.
+        InvalidCommand: a keyword that the child does not take, or that may be meant for an option and for the child.
     """
     definition = registry.find(workflow)
+    options = {
+        "on_complete": on_complete,
+        "timeout": timeout,
+        "on_timeout": on_timeout,
+        "progress": progress,
+        "display_title": display_title,
+        "display_subtitle": display_subtitle,
+    }
     return RunSubflow(
         workflow=definition.name,
         version=definition.version,
         on_complete=as_reference(on_complete, "run_subflow(on_complete=)"),
-        context=context,
+        context=_child_context(definition, context, fields, options),
         timeout=None if timeout is None else as_duration(timeout, "timeout="),
         on_timeout=as_optional_reference(on_timeout, "on_timeout="),
         progress=as_progress(progress),
@@ -99,6 +118,7 @@ def run_subflow(
     )
 
 
+@strict("complete()", InvalidCommand)
 def complete(*, display_title: str | None = None, display_subtitle: str | None = None, **fields: Any) -> Complete:
     """End the run successfully, at progress 1.
 
@@ -110,6 +130,7 @@ def complete(*, display_title: str | None = None, display_subtitle: str | None =
     return Complete(fields=fields, display=display)
 
 
+@strict("fail()", InvalidCommand)
 def fail(reason: str = "") -> Fail:
     """End the run as failed, without a retry; what the step wrote is kept.
 
@@ -117,3 +138,27 @@ def fail(reason: str = "") -> Fail:
         reason: the run's ``error``.
     """
     return Fail(reason=str(reason))
+
+
+def _child_context(
+    definition: WorkflowDefinition,
+    context: Mapping[str, Any] | None,
+    fields: Mapping[str, Any],
+    options: Mapping[str, object],
+) -> Mapping[str, Any]:
+    given = {} if context is None else context
+    if not isinstance(given, Mapping):
+        raise InvalidCommand(f"run_subflow(context=) takes a dict of fields of {definition.name!r}.")
+    taken = inputs_of(definition).names
+    ambiguous = [name for name, value in options.items() if value is not None and name in taken]
+    if context is None and ambiguous:
+        name = ambiguous[0]
+        raise InvalidCommand(
+            f"run_subflow({name}=…) is an option, and {definition.name!r} takes {name!r} too. Pass what is the"
+            f" child's as context={{{name!r}: …}}; beside context=, {name}= is the option."
+        )
+    if twice := sorted(given.keys() & fields.keys()):
+        raise InvalidCommand(f"run_subflow() has {twice[0]!r} twice: in context= and as {twice[0]}=.")
+    if fault := misfit(definition, {**given, **fields}, *options, "context"):
+        raise InvalidCommand(f"run_subflow(): the workflow {fault}")
+    return {**given, **fields}

@@ -73,12 +73,17 @@ class Registry:
             if definition is None:
                 raise UnknownWorkflow(f"{workflow.__name__} is no workflow: decorate it with @workflow(name).")
             return definition
-        found = self.get(workflow, version)
+        given: object = workflow
+        found = self.get(given, version) if isinstance(given, str) else None
         if found is None:
             raise UnknownWorkflow(self._unknown(workflow))
         return found
 
     def _unknown(self, name: object) -> str:
+        if not isinstance(name, str):
+            made = hasattr(type(name), DEFINITION_ATTRIBUTE)
+            what = f"an instance of {type(name).__name__}: leave out the parentheses" if made else repr(name)
+            return f"A workflow is given as its class or its name, not as {what}."
         close = get_close_matches(str(name), self._versions, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else "Is its module imported (workflows.py of an app)?"
         return f"No workflow {name!r} is registered. {hint}"

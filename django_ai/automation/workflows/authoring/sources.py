@@ -80,6 +80,17 @@ def find(function: Callable[..., Any]) -> Source | None:
     return Source(inner, tree) if tree else None
 
 
+def place_of_function(function: Any) -> Place | None:
+    """Return where a function is written, None for what is no function in Python."""
+    code = getattr(inspect.unwrap(function) if inspect.isfunction(function) else function, "__code__", None)
+    return Place(code.co_filename, code.co_firstlineno) if code else None
+
+
+def at(place: Place | None) -> str:
+    """Return a place as it follows a name in an error, nothing where it is unknown."""
+    return f" ({place})" if place else ""
+
+
 def place_of_class(cls: type) -> Place | None:
     """Return where a class is written, or None where there is no source."""
     try:

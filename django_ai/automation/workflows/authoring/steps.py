@@ -10,20 +10,27 @@ from typing import Any, TypeVar
 
 from django.utils.functional import Promise
 
+from ...signatures import did_you_mean, strict
 from ..exceptions import DeclarationError
 from ..machine.commands import ENTRY_ATTRIBUTE, Wait
 from ..machine.definition import Retry, StepDefinition
 from ..metadata import StepDisplayMetadata
+from .methods import (
+    ACTION_ATTRIBUTE,
+    LONGEST_NAME,
+    NAME_ATTRIBUTE,
+    STEP_ATTRIBUTE,
+    check_decorated,
+    check_method,
+    inner_function,
+    required_parameters,
+    where,
+)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # In seconds. A thread cannot wait for much longer, nor should anybody for a step.
 LONGEST_TIMEOUT = 30 * 86_400
-
-# The attributes under which decorators leave their options on a step's function.
-STEP_ATTRIBUTE = "__workflow_step__"
-NAME_ATTRIBUTE = "__workflow_step_name__"
-ACTION_ATTRIBUTE = "__workflow_action__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,7 @@ class StepOptions:
     visible: bool
 
 
+@strict("@step", DeclarationError)
 def step(
     undecorated: object = None,
     /,
@@ -71,19 +79,18 @@ def step(
         visible: False for a step that a list of the run's steps leaves out; ``visible`` in the ``step_display``.
 
     Raises:
-        DeclarationError: written without parentheses, or with a retry that is no Retry, with
-            aliases that are no list of names, with a timeout that is no time, a title that is no text
-            or a visible that is no bool.
+        DeclarationError: written without parentheses, above something else than a method, or with an
+            option that makes no sense.
     """
     if undecorated is not None:
         above = f" above {undecorated.__name__}" if inspect.isfunction(undecorated) else ""
         raise DeclarationError(f"Write @step() with parentheses{above}; its options have names, as start=True.")
     check_retry(retry, "@step(retry=)")
-    options = StepOptions(
-        start, retry, queue, atomic, display, _names(aliases), _time(timeout), _title(title), _visible(visible)
-    )
+    check_options("@step", start=start, atomic=atomic, queue=queue, display=display, title=title, visible=visible)
+    options = StepOptions(start, retry, queue, atomic, display, _names(aliases), _time(timeout), title, visible)
 
     def decorate(function: Function) -> Function:
+        check_decorated("@step()", function)
         setattr(function, STEP_ATTRIBUTE, options)
         return function
 
@@ -99,24 +106,31 @@ def _time(timeout: object) -> timedelta | None:
     return timedelta(seconds=seconds)
 
 
-def _title(title: Any) -> str | None:
-    # A lazy translation is a text too: it is translated when it is shown.
-    if title is None or isinstance(title, str | Promise):
-        return title  # type: ignore[return-value]
-    raise DeclarationError(f"@step(title={title!r}) must be a text.")
-
-
-def _visible(visible: object) -> bool:
-    if isinstance(visible, bool):
-        return visible
-    raise DeclarationError(f"@step(visible={visible!r}) must be True or False.")
-
-
 def _names(aliases: object) -> tuple[str, ...]:
     names = tuple(aliases) if isinstance(aliases, list | tuple | set | frozenset) else (None,)
-    if not all(isinstance(name, str) and name for name in names):
+    if not all(isinstance(name, str) and 0 < len(name) <= LONGEST_NAME for name in names):
         raise DeclarationError(f"@step(aliases={aliases!r}) must be a list of names that the step had before.")
     return names
+
+
+# Each option of a decorator, what is right for it, and how that is said.
+_OPTIONS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "start": (lambda value: isinstance(value, bool), "True or False"),
+    "atomic": (lambda value: isinstance(value, bool), "True or False"),
+    "queue": (lambda value: value is None or bool(value and isinstance(value, str)), "the name of a Celery queue"),
+    "visible": (lambda value: isinstance(value, bool), "True or False"),
+    # A lazy translation is a text too: it is translated when it is shown.
+    "title": (lambda value: isinstance(value, str | Promise | None), "a text"),
+    "display": (lambda value: isinstance(value, StepDisplayMetadata | None), "a StepDisplayMetadata"),
+}
+
+
+def check_options(decorator: str, **options: object) -> None:
+    """Raise DeclarationError where an option of a decorator has a value that makes no sense."""
+    for name, value in options.items():
+        is_right, what = _OPTIONS[name]
+        if not is_right(value):
+            raise DeclarationError(f"{decorator}({name}={value!r}) must be {what}.")
 
 
 def read_steps(cls: type) -> dict[str, StepDefinition]:
@@ -126,12 +140,37 @@ def read_steps(cls: type) -> dict[str, StepDefinition]:
         DeclarationError: a step is no plain method, or two steps claim one name.
     """
     names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
-    found = {name: getattr(cls, name, None) for name in names if name.isidentifier()}
+    found = {name: inspect.getattr_static(cls, name, None) for name in names if name.isidentifier()}
     steps = {
         name: _definition(cls, name, function) for name, function in found.items() if _is_decorated(cls, name, function)
     }
     _check_aliases(cls, steps)
+    _check_timeouts(cls, steps)
+    for name, step in steps.items():
+        _claim_name(cls, name, step.function)
     return steps
+
+
+def _claim_name(cls: type, name: str, function: Any) -> None:
+    """Keep a step's name on its function, for a decorator may have given that another one than ``self.step`` has."""
+    taken = getattr(function, NAME_ATTRIBUTE, name)
+    # functools.wraps copies the attributes of a step that a new one is made of.
+    copied = getattr(getattr(function, "__wrapped__", None), NAME_ATTRIBUTE, None)
+    if taken not in (name, copied):
+        raise DeclarationError(
+            f"{where(cls, name, function)} is the step {taken!r} already, of this class or another, so"
+            f" goto(self.{name}) could not tell them apart. Write a def of its own for {name!r}."
+        )
+    setattr(function, NAME_ATTRIBUTE, name)
+
+
+def _check_timeouts(cls: type, steps: Mapping[str, StepDefinition]) -> None:
+    known = {*steps, *(alias for step in steps.values() for alias in step.aliases)}
+    for step in steps.values():
+        target = step.entry.on_timeout if step.entry else None
+        if target is not None and target not in known:
+            text = f"{where(cls, step.name, step.function)}: on_timeout={target!r} is no step of {cls.__name__}."
+            raise DeclarationError(f"{text} {did_you_mean(target, steps, 'The steps are')}")
 
 
 def _check_aliases(cls: type, steps: Mapping[str, StepDefinition]) -> None:
@@ -148,20 +187,30 @@ def _check_aliases(cls: type, steps: Mapping[str, StepDefinition]) -> None:
 
 
 def _is_decorated(cls: type, name: str, function: Any) -> bool:
-    if hasattr(function, STEP_ATTRIBUTE):
+    inner = inner_function(function)
+    if hasattr(function, STEP_ATTRIBUTE) or hasattr(inner, STEP_ATTRIBUTE):
         return True
     for attribute, decorator in ((ENTRY_ATTRIBUTE, "wait"), (ACTION_ATTRIBUTE, "statezero_action")):
-        if inspect.isfunction(function) and hasattr(function, attribute):
-            raise DeclarationError(f"{cls.__name__}.{name} has @{decorator} but no @step(): add it.")
+        if inspect.isfunction(inner) and hasattr(inner, attribute):
+            raise DeclarationError(f"{where(cls, name, inner)} has @{decorator} but no @step(): add it.")
+    overridden = (vars(base).get(name) for base in cls.__mro__)
+    if inspect.isfunction(inner) and any(hasattr(each, STEP_ATTRIBUTE) for each in overridden):
+        raise DeclarationError(
+            f"{where(cls, name, inner)} overrides a step of a base class and is none itself, for it has no"
+            f" @step(): add it. To drop the step, write {name} = None."
+        )
     return False
 
 
 def _definition(cls: type, name: str, function: Any) -> StepDefinition:
-    _check_method(cls, name, function)
+    check_method(cls, name, function)
     options: StepOptions = getattr(function, STEP_ATTRIBUTE)
     action = getattr(function, ACTION_ATTRIBUTE, None)
-    # A decorator may have given the function another name than the one that self.step has.
-    setattr(function, NAME_ATTRIBUTE, name)
+    if options.start and action is None and (needed := required_parameters(function)):
+        raise DeclarationError(
+            f"{where(cls, name, function)} is the start step and takes {needed[0]!r}, which no run has when it starts:"
+            f" give it a default, as {needed[0]}=None."
+        )
     return StepDefinition(
         name=name,
         function=function,
@@ -177,27 +226,12 @@ def _definition(cls: type, name: str, function: Any) -> StepDefinition:
         title=options.title,
         visible=options.visible,
         parameters=frozenset(list(inspect.signature(function).parameters)[1:]),
+        required=frozenset(required_parameters(function)),
     )
 
 
 def _entry(name: str, function: Callable[..., Any], action: Any) -> Wait | None:
     return getattr(function, ENTRY_ATTRIBUTE, None) if action is None else replace(action.wait, name=name)
-
-
-def _check_method(cls: type, name: str, function: Callable[..., Any]) -> None:
-    where = f"{cls.__name__}.{name}"
-    special = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-    if not inspect.isfunction(function) or any(kind(function) for kind in special):
-        raise DeclarationError(f"{where}: a step is a plain method, not {function!r}.")
-    if not inspect.signature(function).parameters:
-        raise DeclarationError(f"{where} is a method and needs the parameter self.")
-    entry: Wait | None = getattr(function, ENTRY_ATTRIBUTE, None)
-    if entry is not None and entry.then is not None:
-        raise DeclarationError(f"{where}: after a wait that decorates a step its body runs, so leave out then=.")
-    if entry is not None and hasattr(function, ACTION_ATTRIBUTE):
-        raise DeclarationError(
-            f"{where} waits for its form already: put the wait for {entry.name!r} on a step before it."
-        )
 
 
 def check_retry(retry: object, where: str) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from ...events.definitions import name_fault
+from ...events.subscriptions import WrongSubscription, total_offset
+from ...signatures import strict, wrong_callback
 from ..exceptions import DeclarationError
 from ..machine.definition import EventTrigger, Retry
 from .workflow import check_name, declare
@@ -13,6 +16,7 @@ from .workflow import check_name, declare
 WorkflowClass = TypeVar("WorkflowClass", bound=type)
 
 
+@strict("@event_workflow", DeclarationError)
 def event_workflow(
     event_name: str,
     offset_minutes: float = 0,
@@ -47,12 +51,10 @@ def event_workflow(
     Raises:
         DeclarationError: the class is declared wrongly.
     """
-    check_name(event_name, "@event_workflow")
-    if debounce is not None and debounce <= timedelta(0):
-        raise DeclarationError(f"@event_workflow(debounce={debounce!r}) must be a positive timedelta.")
-    if debounce_key is not None and debounce is None:
-        raise DeclarationError("@event_workflow(debounce_key=) needs debounce= beside it.")
-    when = offset + timedelta(minutes=offset_minutes) if offset_minutes else offset
+    event_name = check_name(event_name, "@event_workflow")
+    if name is not None:
+        name = check_name(name, f"@event_workflow({event_name!r}, name=…)")
+    trigger = _trigger(event_name, offset, offset_minutes, debounce, debounce_key)
 
     def decorate(cls: WorkflowClass) -> WorkflowClass:
         declare(
@@ -62,8 +64,26 @@ def event_workflow(
             retry=default_retry,
             queue=queue,
             retention=retention,
-            trigger=EventTrigger(event=event_name, offset=when, debounce=debounce, debounce_key=debounce_key),
+            trigger=trigger,
         )
         return cls
 
     return decorate
+
+
+def _trigger(event: str, offset: Any, minutes: Any, debounce: Any, debounce_key: Any) -> EventTrigger:
+    where = f"@event_workflow({event!r}): "
+    if fault := name_fault(event):
+        raise DeclarationError(where + fault)
+    try:
+        when = total_offset(offset, minutes)
+    except WrongSubscription as error:
+        raise DeclarationError(f"{where}{error}") from None
+    if debounce is not None and not (isinstance(debounce, timedelta) and debounce > timedelta(0)):
+        raise DeclarationError(f"{where}debounce= takes a positive timedelta, not {debounce!r}.")
+    if debounce_key is not None and debounce is None:
+        raise DeclarationError(f"{where}debounce_key= needs debounce= beside it.")
+    if debounce_key is not None and (fault := wrong_callback(debounce_key, None)):
+        example = "debounce_key=lambda event: event.entity_id"
+        raise DeclarationError(f"{where}debounce_key= is called with an event, as in {example}; it {fault}.")
+    return EventTrigger(event=event, offset=when, debounce=debounce, debounce_key=debounce_key)

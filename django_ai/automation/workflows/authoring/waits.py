@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from ...signatures import strict
 from ..exceptions import InvalidCommand
 from ..machine.commands import Wait, WaitKind
 from .arguments import (
@@ -24,6 +25,7 @@ class _WaitCommand:
     def __call__(self, name: str, **options: Any) -> Wait:
         return self.for_signal(name, **options)
 
+    @strict("wait.for_signal()", InvalidCommand)
     def for_signal(
         self,
         name: str,
@@ -66,6 +68,7 @@ class _WaitCommand:
             ),
         )
 
+    @strict("wait_for_event()", InvalidCommand)
     def for_event(
         self,
         name: str,

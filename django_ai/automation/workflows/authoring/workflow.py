@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from ...signatures import strict
 from ..exceptions import ContextMissing, DeclarationError
 from ..machine.definition import Retry, WorkflowDefinition
-from .arguments import LONGEST_NAME
+from .hooks import check_hooks
+from .methods import LONGEST_NAME
 from .registry import DEFINITION_ATTRIBUTE, registry
-from .steps import check_retry, read_steps
+from .sources import at, place_of_class
+from .steps import check_options, check_retry, read_steps
 
 WorkflowClass = TypeVar("WorkflowClass", bound=type)
 
@@ -24,6 +29,7 @@ class EmptyContext(BaseModel):
     """The context of a workflow that declares none."""
 
 
+@strict("@workflow", DeclarationError)
 def workflow(
     name: str,
     *,
@@ -47,7 +53,7 @@ def workflow(
     Raises:
         DeclarationError: the class is declared wrongly.
     """
-    check_name(name, "@workflow")
+    name = check_name(name, "@workflow")
 
     def decorate(cls: WorkflowClass) -> WorkflowClass:
         declare(cls, name=name, version=version, retry=default_retry, queue=queue, retention=retention)
@@ -56,18 +62,22 @@ def workflow(
     return decorate
 
 
-def check_name(name: object, decorator: str) -> None:
-    """Raise DeclarationError where a decorator is written without parentheses or without a name."""
+def check_name(name: object, decorator: str) -> str:
+    """Return a name. Raise DeclarationError where a decorator is written without one, or without parentheses."""
     if not isinstance(name, str) or not name:
         raise DeclarationError(f'Write {decorator}("a_name"), not {decorator}({name!r}).')
+    return str.__str__(name)  # of an enumeration's member its value
 
 
 def declare(cls: type, *, name: str, **options: Any) -> WorkflowDefinition:
     """Read a class, register its definition and return it."""
     _check_options(cls, name, **options)
+    if fault := instance_fault(cls):
+        raise DeclarationError(fault)
     definition = WorkflowDefinition(
         name=name, cls=cls, context_class=_context_class(cls), steps=read_steps(cls), **options
     )
+    check_hooks(definition)
     starts = [step.name for step in definition.steps.values() if step.start]
     if len(starts) > 1:
         raise DeclarationError(
@@ -78,8 +88,40 @@ def declare(cls: type, *, name: str, **options: Any) -> WorkflowDefinition:
     return definition
 
 
+def instance_fault(cls: type) -> str | None:
+    """Return why the engine cannot make the instance of a workflow class that a step runs on, or None."""
+    named = f"{cls.__module__}.{cls.__qualname__}"
+    if inspect.isabstract(cls):
+        names = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+        return f"{named}{at(place_of_class(cls))} is abstract, for it does not define {names}."
+    if not cls.__dictoffset__:
+        return f"{named}{at(place_of_class(cls))} has __slots__, and the engine sets attributes: leave them out."
+    try:
+        parameters = inspect.signature(cls).parameters.values()
+    except (TypeError, ValueError):
+        return None  # a class made in C does not tell
+    required = [item.name for item in parameters if item.default is item.empty and item.kind not in _VARIABLE]
+    if not required:
+        return None
+    who = "@dataclass makes an __init__ that" if is_dataclass(cls) else "its __init__"
+    return (
+        f"{named}{at(place_of_class(cls))}: {who} needs {', '.join(required)}, and the engine makes an instance for"
+        " each step without arguments. Declare data in a class Context(BaseModel) inside, and leave __init__ out."
+    )
+
+
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
 def _check_options(
-    cls: object, name: str, *, version: object, retry: object, retention: object = None, **_: object
+    cls: object,
+    name: str,
+    *,
+    version: object,
+    retry: object,
+    queue: object = None,
+    retention: object = None,
+    **_: object,
 ) -> None:
     if not isinstance(cls, type):
         raise DeclarationError(f"@workflow({name!r}) decorates a class, not {cls!r}.")
@@ -89,6 +131,7 @@ def _check_options(
     if retention is not None and not (isinstance(retention, timedelta) and retention > timedelta(0)):
         raise DeclarationError(f"{cls.__name__}: retention={retention!r} must be a positive timedelta.")
     check_retry(retry, f"Workflow {name!r} ({cls.__name__}): default_retry=")
+    check_options("@workflow", queue=queue)
 
 
 def _context_class(cls: type) -> type[BaseModel]:

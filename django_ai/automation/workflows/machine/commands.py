@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
+
+from ..exceptions import DeclarationError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -67,7 +70,12 @@ class Wait:
     display: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, function: Function) -> Function:
-        """Decorate a step: its body runs after what is waited for has come."""
+        """Decorate a step: its body runs after what is waited for has come. Raises DeclarationError elsewhere."""
+        if not inspect.isfunction(function):
+            raise DeclarationError(
+                f"The wait for {self.name!r} decorates a plain method with @step(), not {type(function).__name__}"
+                f" {getattr(function, '__name__', function)!r}. In a step, return it."
+            )
         setattr(function, ENTRY_ATTRIBUTE, self)
         return function
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ class EventTrigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDefinition:
-    """One step of a workflow."""
+    """One step of a workflow; ``required`` are those of its ``parameters`` that have no default."""
 
     name: str
     function: Callable[..., Any]
@@ -111,10 +112,17 @@ class StepDefinition:
     entry: Wait | None = None
     action: Any = None
     parameters: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
     aliases: tuple[str, ...] = ()
     timeout: timedelta | None = None
     title: str | None = None
     visible: bool = True
+
+    @property
+    def place(self) -> str:
+        """Where the step is written, as ``file:line``."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        return f"{code.co_filename}:{code.co_firstlineno}" if code else "unknown"
 
     @property
     def is_form(self) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from ..exceptions import ContextInvalid, NotACommand
-from .commands import Complete, Fail, Goto, RunSubflow, Sleep, Wait, WaitKind
+from .commands import Command, Complete, Fail, Goto, RunSubflow, Sleep, Wait, WaitKind
 from .context import merge
-from .definition import WorkflowDefinition
+from .definition import StepDefinition, WorkflowDefinition
 from .enter import clamped, enter, moment, suspension_of
 from .state import ChildStart, RunState, StepRecord, Suspension, Transition
 from .statuses import COMPLETED, FAILED, SUSPENDED, WorkflowStatus
@@ -43,10 +44,27 @@ def obey(definition: WorkflowDefinition, state: RunState, command: object, now: 
             return _end(state, COMPLETED, progress=1.0, fields=fields, completion_display=display)
         case Fail(reason):
             return _end(state, FAILED, error=reason, attempt=state.attempt, inputs=state.inputs)
-    raise NotACommand(
-        f"Step {state.step!r} of workflow {definition.name!r} returned {command!r}; a step must return"
-        " goto(), sleep(), wait(), wait_for_event(), run_subflow(), complete() or fail()."
-    )
+    raise NotACommand(_not_a_command(definition, definition.step(state.step), command))
+
+
+def _not_a_command(definition: WorkflowDefinition, step: StepDefinition, value: object) -> str:
+    """Return what to say of a step's result, by its type alone: its text may be secret, or fail."""
+    where = f"Step {definition.cls.__name__}.{step.name} ({step.place}) returned"
+    named = value if isinstance(value, str) else getattr(value, "__name__", None)
+    if value is None:
+        return f"{where} nothing: some way through it ends without return. Write return in front of {_COMMANDS}."
+    if isinstance(named, str) and definition.find(named):
+        return f"{where} the step {named!r}: write return goto(self.{named})."
+    if inspect.isawaitable(value):
+        return (
+            f"{where} a {type(value).__name__}, which nothing awaits: a step is a plain def."
+        )
+    if isinstance(value, tuple | list) and any(isinstance(part, Command) for part in value):
+        return f"{where} several commands: a step returns one of {_COMMANDS}."
+    return f"{where} a {type(value).__name__}; a step must return {_COMMANDS}."
+
+
+_COMMANDS = "goto(), sleep(), wait(), wait_for_event(), run_subflow(), complete() or fail()"
 
 
 def _sleep(definition: WorkflowDefinition, state: RunState, command: Sleep, now: datetime) -> Transition:

@@ -76,5 +76,5 @@ def _start(burst_id: int) -> bool:
 def _start_run(burst: EventBurst) -> None:
     definition = registry.find(burst.workflow)
     events = list(Event.objects.using(rows.alias()).filter(pk__in=burst.event_ids).order_by("at", "id"))
-    context = event_context(definition, events=events, event=events[-1] if events else None)
+    context = event_context(definition, events[-1] if events else None, events=events)
     creating.create(definition, context, triggered_by_event_id=burst.event_ids[0])

@@ -10,10 +10,14 @@ from typing import Any
 from django.db import connections
 from pydantic import BaseModel
 
+from ...signatures import did_you_mean
 from .. import logs
 from ..authoring.current import step_context
+from ..authoring.methods import SUPPLIED
 from ..authoring.registry import registry
 from ..authoring.subflow import SubflowResult
+from ..authoring.workflow import instance_fault
+from ..exceptions import DeclarationError
 from ..machine import context as contexts
 from ..machine.definition import StepDefinition, WorkflowDefinition
 from ..machine.statuses import WorkflowStatus
@@ -31,7 +35,7 @@ def call(
     **arguments: Any,
 ) -> object:
     """Call a step and return what it returns. ``arguments`` beside those stored with the run."""
-    instance = definition.cls()
+    instance = _instance(definition)
     instance.context = context
     instance.run_id = run.pk
     # The same in every attempt of this visit, and in no other visit: for services that ask for one.
@@ -39,13 +43,57 @@ def call(
     for name, value in run.inputs.items():
         if name in step.parameters:
             arguments[name] = _INPUTS[name](value)
+    if missing := step.required - arguments.keys():
+        raise DeclarationError(_not_supplied(definition, step, min(missing)))
     connection = connections[rows.alias()]
     hooks = len(connection.run_on_commit)
     with step_context(context):
-        value = step.function(instance, **arguments)
+        try:
+            value = step.function(instance, **arguments)
+        except AttributeError as error:
+            if text := _not_there(definition, step, instance, context, error):
+                raise DeclarationError(text) from error
+            raise
     if len(connection.run_on_commit) > hooks:
         _let_hooks_fail_alone(connection, hooks, run)
     return value
+
+
+def _instance(definition: WorkflowDefinition) -> Any:
+    try:
+        return definition.cls()
+    except TypeError:
+        # A decorator above @workflow, such as @dataclass, may have changed the class after it was declared.
+        if fault := instance_fault(definition.cls):
+            raise DeclarationError(fault) from None
+        raise
+
+
+def _not_supplied(definition: WorkflowDefinition, step: StepDefinition, name: str) -> str:
+    how = (
+        f"which only run_subflow(…, on_complete=self.{step.name}) supplies, and the run came here by another way."
+        f" Give it a default: {name}=None."
+        if name in SUPPLIED
+        else "which nothing supplies."
+    )
+    return f"Step {definition.cls.__name__}.{step.name} ({step.place}) takes {name!r}, {how}"
+
+
+def _not_there(
+    definition: WorkflowDefinition, step: StepDefinition, instance: object, context: BaseModel, error: AttributeError
+) -> str | None:
+    """Return what to say of an attribute that the workflow or its context lacks: the code is wrong, and stays so."""
+    where, name, cls = f"Step {definition.cls.__name__}.{step.name} ({step.place})", error.name, definition.cls
+    if name is None or hasattr(cls, name):
+        return None
+    if error.obj is instance:
+        hint = did_you_mean(name, definition.steps, "Its steps are")
+        data = "" if hint.startswith("Did") else " Data belongs to the Context: self.context." + name
+        return f"{where} uses self.{name}, which {cls.__name__} does not have. {hint}{data}"
+    if error.obj is context:
+        hint = did_you_mean(name, definition.context_class.model_fields, "It has")
+        return f"{where} reads {name!r} of its context, which the Context does not declare. {hint}"
+    return None
 
 
 def _let_hooks_fail_alone(connection: Any, first: int, run: WorkflowRun) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Never
 
 from django.core.serializers.json import DjangoJSONEncoder
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -28,7 +28,7 @@ class Engine:
     back.
     """
 
-    def start(self, workflow: str | type, /, **context: Any) -> WorkflowRun:
+    def start(self, workflow: str | type, /, *misplaced: Never, **context: Any) -> WorkflowRun:
         """Start a run and return it; its steps run on the workers.
 
         Args:
@@ -38,9 +38,9 @@ class Engine:
         Raises:
             UnknownWorkflow: no such workflow is registered.
             NoStartStep: the workflow declares no start step.
-            ContextInvalid: the arguments do not fit.
+            ContextInvalid: the arguments do not fit, or are given without their names.
         """
-        return self.using().start(workflow, **context)
+        return self.using().start(workflow, *misplaced, **context)
 
     def start_many(self, workflow: str | type, contexts: Iterable[Mapping[str, Any]], /) -> list[WorkflowRun]:
         """Start a run for each of the contexts, all of them or none, in a few statements; return the runs.

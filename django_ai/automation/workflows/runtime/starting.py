@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Never
 
 from django.db import IntegrityError
 from pydantic import BaseModel
@@ -14,7 +14,7 @@ from ..exceptions import ContextInvalid, InvalidOption
 from ..machine.definition import WorkflowDefinition
 from ..models import RunTag, WorkflowRun
 from . import creating, rows
-from .contexts import make_context
+from .contexts import by_name, make_context
 
 LONGEST_KEY = 200
 LONGEST_TAG = 50
@@ -47,9 +47,11 @@ class Starter:
             )
         return cls(owner_id=owner_id, idempotency_key=idempotency_key, tags=unique, version=version)
 
-    def start(self, workflow: str | type, /, **context: Any) -> WorkflowRun:
+    def start(self, workflow: str | type, /, *misplaced: Never, **context: Any) -> WorkflowRun:
         """Start a run and return it, as ``engine.start`` does; or return the run that has the key."""
         definition = self._definition(workflow)
+        if misplaced:
+            raise by_name(definition, misplaced)
 
         def create() -> WorkflowRun:
             return self._create(definition, [make_context(definition, context)])[0]
@@ -67,6 +69,8 @@ class Starter:
         if self.idempotency_key is not None:
             raise InvalidOption("An idempotency key is the key of one run: start_many cannot give it to several.")
         definition = self._definition(workflow)
+        if isinstance(contexts, Mapping | str):
+            raise ContextInvalid("start_many takes a list of dicts, one for each run: start_many(workflow, [{…}]).")
         return self._create(definition, [_numbered(definition, *item) for item in enumerate(contexts)])
 
     def _definition(self, workflow: str | type) -> WorkflowDefinition:

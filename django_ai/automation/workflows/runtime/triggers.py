@@ -70,7 +70,7 @@ def start_for_events(definition: WorkflowDefinition, events: Sequence[Event]) ->
     wanted = [event for event in events if event.pk not in known and _should_run(definition, event)]
     return creating.create_many(
         definition,
-        [(event_context(definition, event=event), {"triggered_by_event_id": event.pk}) for event in wanted],
+        [(event_context(definition, event), {"triggered_by_event_id": event.pk}) for event in wanted],
     )
 
 

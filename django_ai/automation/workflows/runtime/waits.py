@@ -16,6 +16,7 @@ from ...events.models import Event, EventStatus
 from ..machine.commands import WaitKind
 from ..models import Signal, SignalKind, SignalState, Suspension, WorkflowRun
 from . import inbox, rows
+from .contexts import event_fields
 
 # A wait and an event that commit at the same moment may miss each other; as long as either is this
 # young the scheduler brings them together. Far longer than such a transaction takes.
@@ -122,13 +123,6 @@ def _counts(wait: Suspension, event: Event) -> bool:
 
 
 def _answer_of(wait: Suspension, sequence: int, event: Event) -> Signal:
-    return Signal(run_id=wait.pk, kind=SignalKind.EVENT, name=event.name, payload=_payload(event), sequence=sequence)
-
-
-def _payload(event: Event) -> dict[str, Any]:
-    return {
-        **event.data,
-        "event_id": event.pk,
-        "event_name": event.name,
-        "entity_id": event.entity_id,
-    }
+    return Signal(
+        run_id=wait.pk, kind=SignalKind.EVENT, name=event.name, payload=event_fields(event), sequence=sequence
+    )

@@ -1,8 +1,10 @@
 """What a step may say comes next, and the nonsense that is refused where it is said."""
 
 from datetime import UTC, date, datetime, timedelta
+from enum import Enum
 
 import pytest
+from pydantic import BaseModel
 
 from django_ai.automation.workflows.authoring.current import get_context, step_context
 from django_ai.automation.workflows.authoring.workflow import EmptyContext
@@ -32,6 +34,10 @@ class Steps:
 def child():
     @workflow("child", version="7")
     class Child:
+        class Context(BaseModel):
+            amount: int = 0
+            timeout: int = 0
+
         @step(start=True)
         def only(self): ...
 
@@ -141,9 +147,87 @@ def test_an_event_cannot_be_looked_for_in_the_future_or_at_no_time(since):
 
 
 def test_a_child_is_named_by_its_class_or_name_and_the_rest_is_its_context(child):
-    expected = RunSubflow("child", "7", "pay", context={"amount": 5}, timeout=DAY)
-    assert run_subflow(child, on_complete="pay", timeout=DAY, amount=5) == expected
-    assert run_subflow("child", on_complete="pay", timeout=DAY, amount=5) == expected
+    expected = RunSubflow("child", "7", "pay", context={"amount": 5}, progress=0.5)
+    assert run_subflow(child, on_complete="pay", progress=0.5, amount=5) == expected
+    assert run_subflow("child", on_complete="pay", progress=0.5, amount=5) == expected
+
+
+def test_context_passes_the_fields_that_are_named_as_options(child):
+    command = run_subflow(child, on_complete="pay", timeout=DAY, context={"timeout": 30}, amount=5)
+    assert (command.timeout, command.context) == (DAY, {"timeout": 30, "amount": 5})
+    assert run_subflow(child, on_complete="pay", timeout=DAY, context={}).timeout == DAY
+
+
+def test_a_keyword_that_is_an_option_and_a_field_of_the_child_is_refused(child):
+    with pytest.raises(InvalidCommand, match=r"'child' takes 'timeout' too\. .*context=\{'timeout': …\}"):
+        run_subflow(child, on_complete="pay", timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "meant"),
+    [("amont", "amount"), ("on_completed", "on_complete"), ("time_out", "timeout"), ("contxt", "context")],
+)
+def test_a_keyword_that_the_child_does_not_take_is_refused_with_the_one_that_was_meant(child, keyword, meant):
+    with pytest.raises(InvalidCommand, match=rf"'child' takes no '{keyword}'\. Did you mean '{meant}'\?"):
+        run_subflow(child, on_complete="pay", **{keyword: 5})
+    with pytest.raises(InvalidCommand, match=rf"'child' takes no '{keyword}'"):
+        run_subflow(child, on_complete="pay", context={keyword: 5})
+
+
+def test_a_field_of_the_child_is_given_once_and_the_context_is_a_dict(child):
+    with pytest.raises(InvalidCommand, match="'amount' twice"):
+        run_subflow(child, on_complete="pay", context={"amount": 5}, amount=5)
+    with pytest.raises(InvalidCommand, match="takes a dict of fields of 'child'"):
+        run_subflow(child, on_complete="pay", context=(5,))
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: goto("pay", progres=1), r"goto\(\) takes no 'progres'\. Did you mean 'progress'\?"),
+        (goto, r"goto\(\): missing a required argument: 'step'"),
+        (lambda: sleep(1, untill=2), r"sleep\(\) takes no 'untill'\. Did you mean 'until'\?"),
+        (lambda: wait("x", timout=5), r"wait\.for_signal\(\) takes no 'timout'\. Did you mean 'timeout'\?"),
+        (lambda: wait.for_event("x", field=5), r"wait_for_event\(\) takes no 'field'\."),
+        (lambda: complete("done"), r"complete\(\): too many positional arguments"),
+        (lambda: fail("no", 1, 2, 3, 4, 5, 6), r"fail\(\): too many positional arguments"),
+    ],
+)
+def test_an_argument_that_a_command_does_not_take_is_refused_with_the_one_that_was_meant(call, sentence):
+    with pytest.raises(InvalidCommand, match=sentence):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        (complete(), "the Complete that a call of one returned: leave out the parentheses"),
+        (goto("pay"), "the Goto that a call of one returned"),
+        (lambda: None, "not a lambda"),
+        (None, "not None"),
+        (["pay"], r"not \['pay'\]"),
+    ],
+)
+def test_what_is_no_step_is_no_target(target, sentence):
+    with pytest.raises(InvalidCommand, match=sentence):
+        goto(target)
+
+
+class Names(str, Enum):  # noqa: UP042 - whose text is not its value
+    PAY = "pay"
+
+
+def test_a_member_of_an_enumeration_counts_as_its_value(child):
+    assert [type(name) for name in (goto(Names.PAY).step, wait(Names.PAY).name)] == [str, str]
+    assert (goto(Names.PAY).step, wait(Names.PAY).name) == ("pay", "pay")
+
+
+@pytest.mark.parametrize("time", ["5", True, [], float("nan")])
+def test_a_time_is_a_timedelta_or_a_number(time):
+    with pytest.raises(InvalidCommand, match="takes a timedelta or seconds"):
+        sleep(time)
+    with pytest.raises(InvalidCommand, match="takes a timedelta or seconds"):
+        wait("x", timeout=time)
 
 
 @pytest.mark.parametrize("workflow", ["nobody", Steps, 42])
@@ -154,7 +238,7 @@ def test_a_child_that_is_no_workflow_is_refused(workflow):
 
 def test_a_child_cannot_take_negative_time(child):
     with pytest.raises(InvalidCommand, match="timeout= must not be negative"):
-        run_subflow(child, on_complete="pay", timeout=-DAY)
+        run_subflow(child, on_complete="pay", timeout=-DAY, context={})
 
 
 def test_complete_tells_the_display_from_the_fields():

@@ -1,6 +1,8 @@
 """A class that is declared wrongly is refused at import, with an error that says what to write."""
 
+import re
 from datetime import timedelta
+from functools import cached_property, partial, partialmethod
 
 import pytest
 from pydantic import BaseModel
@@ -169,7 +171,7 @@ def test_a_wait_or_a_form_without_step_is_refused(attribute):
     def asks(self): ...
 
     setattr(asks, attribute, wait("x"))
-    with pytest.raises(DeclarationError, match=r"Lacking\.asks has @\w+ but no @step\(\)"):
+    with pytest.raises(DeclarationError, match=r"Lacking\.asks \(.*\) has @\w+ but no @step\(\)"):
         declared("lacking", asks=asks)
 
 
@@ -203,11 +205,35 @@ async def async_generator(self):
     yield
 
 
-@pytest.mark.parametrize("function", [coroutine, generator, async_generator, classmethod(step()(lambda cls: None))])
-def test_a_step_is_a_plain_method(function):
-    decorated = function if isinstance(function, classmethod) else step()(function)
-    with pytest.raises(DeclarationError, match=r"Strange\.asks: a step is a plain method"):
-        declared("strange", asks=decorated)
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (coroutine, r"is async def, and async steps are not supported yet: .*async_to_sync"),
+        (generator, r"contains yield, which makes it a generator: .*return goto\(self\.other\)"),
+        (async_generator, r"is an async generator \(async def with yield\)"),
+    ],
+)
+def test_a_step_that_is_no_plain_method_is_told_by_its_word_and_line(function, sentence):
+    place = re.escape(f"{__file__}:{function.__code__.co_firstlineno}")
+    with pytest.raises(DeclarationError, match=rf"Strange\.asks \({place}\) {sentence}"):
+        declared("strange", asks=step()(function))
+
+
+@pytest.mark.parametrize("kind", [staticmethod, classmethod, property, cached_property, partialmethod])
+@pytest.mark.parametrize("is_outside", [True, False])
+def test_what_is_called_otherwise_than_a_method_is_no_step(kind, is_outside):
+    def asks(self):
+        return complete()
+
+    with pytest.raises(DeclarationError, match=rf"asks .*{kind.__name__}"):
+        declared("strange", asks=kind(step()(asks)) if is_outside else step()(kind(asks)))
+
+
+@pytest.mark.parametrize("decorator", [step(), wait("x"), statezero_action()])
+@pytest.mark.parametrize("decorated", [type("Class", (), {}), partial(first), 5])
+def test_a_decorator_of_steps_decorates_a_function(decorator, decorated):
+    with pytest.raises(DeclarationError, match="decorates a plain method"):
+        decorator(decorated)
 
 
 def test_a_step_needs_self():

@@ -263,9 +263,9 @@ def test_without_source_the_graph_is_empty_and_says_so():
 def test_the_timeout_of_a_decorated_wait_is_known_without_source():
     names = {}
     exec("from django_ai.automation.workflows.core import *\ndef asks(self): return complete()", names)
-    asks = wait("x", timeout=1, on_timeout="nowhere")(step(start=True)(names["asks"]))
-    [edge] = graph(type("Unread", (), {"asks": asks})).missing()
-    assert (edge.target, edge.kind, edge.place) == ("nowhere", EdgeKind.TIMEOUT, None)
+    asks = wait("x", timeout=1, on_timeout="asks")(step(start=True)(names["asks"]))
+    [edge] = graph(type("Unread", (), {"asks": asks})).edges
+    assert (edge.target, edge.kind, edge.place) == ("asks", EdgeKind.TIMEOUT, None)
 
 
 def test_a_file_that_does_not_parse_any_more_is_unreadable(tmp_path, monkeypatch):
