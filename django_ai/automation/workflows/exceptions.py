@@ -75,7 +75,7 @@ class NotACommand(WorkflowError, TypeError):
 
 
 class OutsideStep(WorkflowError, RuntimeError):
-    """get_context() was called outside of a running step."""
+    """The context of a step is asked for where no step runs: the engine runs steps, after engine.start()."""
 
 
 class IllegalMove(WorkflowError):

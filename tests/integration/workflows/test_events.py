@@ -1,14 +1,14 @@
 """Events start workflows and answer waits, each occurrence exactly once."""
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from django_ai.automation.events import emit
 from django_ai.automation.events import scheduler as event_scheduler
@@ -324,7 +324,8 @@ def test_an_event_reads_only_the_waits_with_its_key(workflows):
     for number in range(5):
         engine.start("payment", order_id=str(number))
     workflows.drain()
-    event = Event(name="payment_received", correlation="3", occurred_at=timezone.now(), data={}, pk=1)
+    now = timezone.now()
+    event = Event(name="payment_received", correlation="3", at=now, occurred_at=now, data={}, pk=1)
     with CaptureQueriesContext(connection) as queries:
         waits.answer_waits([event])
     assert Signal.objects.get().run.data["order_id"] == "3"
@@ -502,3 +503,101 @@ def test_two_schedulers_at_once_start_each_workflow_once():
         thread.join()
     assert WorkflowRun.objects.count() == 500
     assert WorkflowRun.objects.values("triggered_by_event_id").distinct().count() == 500
+
+
+# What an event fills without create_context
+
+
+class Filled(BaseModel):
+    event_id: int | None = None
+    event_name: str = ""
+    entity_id: str = ""
+    event_at: datetime | None = None
+    amount: int = 0
+    note: str = Field("", alias="remark")
+
+
+def declare_filled(context=Filled, **options):
+    @event_workflow("paid_in", name="filled", **options)
+    class FilledByEvents:
+        Context = context
+
+        @step(start=True)
+        def only(self):
+            return complete()
+
+
+def filled():
+    return Filled.model_validate(WorkflowRun.objects.get(name="filled").data)
+
+
+def test_an_event_fills_the_declared_fields_of_the_run_that_it_starts(workflows):
+    declare_filled()
+    order = Order.objects.create()
+    event = emit("paid_in", order, {"amount": 7, "note": "thanks", "undeclared": 1})
+    workflows.drain()
+    expected = Filled(event_id=event.pk, event_name="paid_in", entity_id=str(order.pk), amount=7, remark="thanks")
+    assert filled() == expected.model_copy(update={"event_at": Event.objects.get(pk=event.pk).at})
+
+
+def test_the_last_event_of_a_burst_fills_the_run_that_it_starts(workflows):
+    declare_filled(debounce=timedelta(seconds=5), debounce_key=lambda event: "all")
+    last = [emit("paid_in", None, {"amount": amount}) for amount in (1, 2)][-1]
+    workflows.advance(timedelta(minutes=1))
+    assert (filled().event_id, filled().amount) == (last.pk, 2)
+
+
+def test_a_required_field_that_the_event_does_not_have_fails_that_start_alone(workflows):
+    class Needy(Filled):
+        invoice: str
+
+    declare_filled(Needy)
+
+    @event_workflow("paid_in", name="sound")
+    class Sound:
+        @step(start=True)
+        def only(self):
+            return complete()
+
+    emit("paid_in")
+    emit("paid_in", None, {"invoice": "a"})
+    workflows.advance(timedelta(hours=1))
+    assert (statuses("filled"), statuses("sound")) == (["completed"], ["completed", "completed"])
+    [error] = [event.deliveries["workflow:filled"].get("error") for event in Event.objects.order_by("pk")][:1]
+    assert "invoice" in error
+
+
+def test_a_wait_takes_the_fields_of_its_event_with_the_moment(workflows):
+    @workflow("listens")
+    class Listens:
+        Context = Filled
+
+        @step(start=True)
+        def asks(self):
+            return wait_for_event("paid_in")
+
+    run = engine.start("listens")
+    workflows.drain()
+    event = emit("paid_in", None, {"amount": 7})
+    workflows.drain()
+    run.refresh_from_db()
+    context = Filled.model_validate(run.data)
+    assert (context.event_id, context.event_at) == (event.pk, Event.objects.get(pk=event.pk).at)
+
+
+def test_create_context_may_take_all_that_the_engine_has(workflows):
+    @event_workflow("paid_in", name="open")
+    class Open:
+        Context = Filled
+
+        @classmethod
+        def create_context(cls, **given):
+            return cls.Context(event_name=given["event"].name)
+
+        @step(start=True)
+        def only(self):
+            return complete()
+
+    emit("paid_in")
+    workflows.drain()
+    assert WorkflowRun.objects.get(name="open").data["event_name"] == "paid_in"

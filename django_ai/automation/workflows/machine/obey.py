@@ -56,9 +56,7 @@ def _not_a_command(definition: WorkflowDefinition, step: StepDefinition, value: 
     if isinstance(named, str) and definition.find(named):
         return f"{where} the step {named!r}: write return goto(self.{named})."
     if inspect.isawaitable(value):
-        return (
-            f"{where} a {type(value).__name__}, which nothing awaits: a step is a plain def."
-        )
+        return f"{where} a {type(value).__name__}, which nothing awaits: a step is a plain def."
     if isinstance(value, tuple | list) and any(isinstance(part, Command) for part in value):
         return f"{where} several commands: a step returns one of {_COMMANDS}."
     return f"{where} a {type(value).__name__}; a step must return {_COMMANDS}."
