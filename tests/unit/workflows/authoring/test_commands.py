@@ -251,7 +251,7 @@ def test_fail_makes_a_text_of_its_reason():
 
 
 def test_get_context_outside_of_a_step_is_an_error_that_says_so():
-    with pytest.raises(OutsideStep, match="outside of a running step"):
+    with pytest.raises(OutsideStep, match="the engine runs steps"):
         get_context()
 
 
