@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import selectors
+import select
 from time import monotonic
 from typing import Any
 
@@ -37,13 +37,19 @@ class DatabaseTask(Task):  # type: ignore[type-arg]
 def hung_up(connection: BaseDatabaseWrapper) -> bool:
     """Say whether the server has said something unasked, most likely that it goes; asking it is a round trip."""
     try:
-        with selectors.DefaultSelector() as selector:
-            selector.register(connection.connection.fileno(), selectors.EVENT_READ)
-            return bool(selector.select(timeout=0))
+        return _is_readable(connection.connection.fileno())
     except AttributeError:  # there is no connection, or none of PostgreSQL's
         return False
     except Exception:  # noqa: BLE001 - a driver's own: the connection is closed
         return True
+
+
+def _is_readable(descriptor: int) -> bool:
+    if not hasattr(select, "poll"):
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()  # one system call, where a selector makes four
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class TickTask(DatabaseTask):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.db import OperationalError
 from django.utils.translation import gettext
 
 from ..documentation import error_link
@@ -94,6 +95,12 @@ class StepTimedOut(WorkflowError):
 
 class WorkerLost(WorkflowError):
     """The worker that ran this step disappeared before the step ended."""
+
+    retryable = True
+
+
+class CommitUnknown(WorkflowError, OperationalError):
+    """The connection was lost during the commit, so this was done or was not: look before you repeat it."""
 
     retryable = True
 

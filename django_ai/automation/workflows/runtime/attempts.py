@@ -12,7 +12,7 @@ from datetime import datetime
 from time import monotonic
 from typing import Any
 
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from pydantic import BaseModel
 
 from .. import logs
@@ -128,8 +128,8 @@ def _settle_by_itself(claim: Claim, definition: WorkflowDefinition, happening: R
     if turn.pipe is None or not turn.others() or not commit.is_one_statement(transition):
         try:
             return commit.commit(claim.run, transition, claim.watch.now(), turn=turn)
-        except OperationalError as error:
-            if not rows.was_deadlock(error):
+        except (OperationalError, InterfaceError) as error:
+            if not rows.was_undone(error):
                 raise
         return _settle_locked(claim, fence, happening, turn)  # for which the step need not be run again
     lines = logs.about(claim.run)
@@ -176,4 +176,4 @@ def _settle_locked(claim: Claim, fence: tuple[int, int], happening: Happening, t
                 raise StaleClaim
             return _settle(claim, rows.definition_of(claim.run), happening, turn)
 
-    return rows.despite_deadlocks(settle)
+    return rows.despite_deadlocks(settle, patience=rows.PATIENCE_SECONDS)

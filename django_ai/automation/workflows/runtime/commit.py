@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ...conf import settings
-from ..exceptions import StaleClaim
+from ..exceptions import CommitUnknown, StaleClaim
 from ..machine.changes import Changes, between
 from ..machine.state import Transition
 from ..machine.statuses import COMPLETED, FINAL
@@ -20,6 +20,9 @@ from .turn import Turn
 from .writes import NewRow, Writes
 
 ACTIVE_CHILD_FIELD = "active_subworkflow_run_id"
+
+# What a move changes in any case, and no two moves change alike.
+MOVED = ("status", "sequence", "attempt", "lease_until", "updated_at")
 
 # Columns that heartbeats and the scheduler write too, so a run in memory may be out of date in them.
 SHARED = {"lease_until", "dispatched_at", "updated_at"}
@@ -40,6 +43,7 @@ def rewrite(run: WorkflowRun, context: BaseModel, now: datetime) -> Changes:
     if not vendors.way().write(Writes(run=run, fence=_fence(run), columns=new)):
         raise StaleClaim
     _move_in_memory(run, new)
+    rows.testify(lambda: was_written(run))
     return changes
 
 
@@ -67,8 +71,15 @@ def commit(
         StaleClaim: the run is no longer where ``run`` says; nothing was changed.
         ContextInvalid, ContextTooLarge: what the step left behind cannot be stored.
     """
-    with vendors.way().transaction(alone=is_one_statement(transition)):
-        return carry_out(prepare(run, transition, now, message=message, turn=turn, unlocked=unlocked))
+    move: Prepared | None = None
+    try:
+        with vendors.way().transaction(alone=is_one_statement(transition)):
+            move = prepare(run, transition, now, message=message, turn=turn, unlocked=unlocked)
+            return carry_out(move)
+    except CommitUnknown:
+        if move is None:
+            raise
+    return carry_out_alone(move)
 
 
 def is_one_statement(transition: Transition) -> bool:
@@ -82,23 +93,53 @@ def is_one_statement(transition: Transition) -> bool:
 def carry_out(move: Prepared) -> bool:
     """Write a move in the caller's transaction, or as one by itself, and announce it; say what ``commit`` says.
 
+    Invariant: a move that was written is announced, though nobody confirmed its commit: where the connection is lost,
+    the run itself tells whether it is where the move leads.
+
     Raises:
         StaleClaim: as ``commit``.
     """
     if not vendors.way().write(move.writes):
         raise StaleClaim
+    rows.testify(lambda: was_written(move.run))
     move.announce()
     return move.claims
 
 
 def carry_out_alone(move: Prepared) -> bool:
-    """Write a move that is one statement as a transaction by itself, as ``carry_out`` does."""
+    """Write a move that is one statement as a transaction by itself, as ``carry_out`` does.
 
-    def write() -> bool:
+    It may have been written by an earlier try whose answer was lost.
+    """
+    try:
+        return rows.despite_deadlocks(lambda: _try_alone(move))
+    except StaleClaim:
+        if not was_written(move.run):
+            raise
+    move.announce()
+    return move.claims
+
+
+def _try_alone(move: Prepared) -> bool:
+    try:
         with vendors.way().transaction(alone=True):
             return carry_out(move)
+    except CommitUnknown as error:  # the fence keeps it from being written twice: as good as not done
+        raise error.__cause__ or error from None
 
-    return rows.despite_deadlocks(write)
+
+def was_written(moved: WorkflowRun) -> bool:
+    """Return whether the row is where a run was ``moved`` in memory: no other move leads there at the same moment.
+
+    The lock waits for the move's own transaction where the server has not ended that yet.
+    """
+
+    def read() -> WorkflowRun | None:
+        with rows.transaction_of_runs():
+            return vendors.way().lock(moved.pk)
+
+    run = rows.despite_deadlocks(read, patience=rows.PATIENCE_SECONDS)
+    return run is not None and all(getattr(run, name) == getattr(moved, name) for name in MOVED)
 
 
 @dataclass(frozen=True, slots=True)

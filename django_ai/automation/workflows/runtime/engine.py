@@ -105,6 +105,7 @@ class Engine:
             IllegalMove: ``run`` has ended.
         """
         data = _jsonable(payload or {})
+        rows.refresh()
         waiting = _Targets(name, correlate) if run is None else [_kept(_load(run))]
         accepted, rejections = [], []
         for target, sequence in waiting:

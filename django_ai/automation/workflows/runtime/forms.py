@@ -70,7 +70,7 @@ class Claim:
 
     def release(self, **columns: Any) -> None:
         """Leave the run waiting for the form, as if nobody had posted it."""
-        self.held.update(lease_until=None, **columns)
+        rows.despite_deadlocks(lambda: self.held.update(lease_until=None, **columns))
 
 
 def submit(run_id: int, post: Post, answer: Callable[[WorkflowRun], Answer]) -> Answer:

@@ -7,7 +7,7 @@ from datetime import datetime
 from time import monotonic
 from typing import NamedTuple
 
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 
 from ..exceptions import ContextInvalid, StaleClaim
 from ..machine.decide import decide
@@ -80,11 +80,11 @@ def _move_at_a_glance(run_id: int, decisions: Decisions, turn_of: TurnOf, glance
         turn.committed()
     except (StaleClaim, ContextInvalid):
         return None
-    except OperationalError as error:
+    except (OperationalError, InterfaceError) as error:
         turn.rolled_back()
-        if not rows.was_deadlock(error):
+        if not rows.was_undone(error):
             raise
-        return None  # a rival, too
+        return None  # a rival, or a connection that is replaced
     return Moved(turn, claim if stays else None)
 
 
@@ -107,7 +107,7 @@ def _post(move: commit.Prepared, claim: Claim, decisions: Decisions, turn: Turn)
 def glances(run_ids: Sequence[int]) -> list[Glance]:
     """Read runs that wait, each with the first message of its inbox, without a lock; those that do not are left out."""
     asked = monotonic()
-    found = vendors.way().glances(run_ids)
+    found = rows.despite_deadlocks(lambda: vendors.way().glances(run_ids))
     return [Glance(run, message, rows.stopwatch(run), asked) for run, message in found]
 
 
@@ -132,7 +132,7 @@ def _lock_and_move(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved 
                 stays = commit.commit(run, move.transition, watch.now(), message=move.message, turn=turn)
             turn.committed()
             return Moved(turn, Claim(run, watch, asked) if stays else None)
-        except OperationalError:
+        except (OperationalError, InterfaceError):
             if turn is not None:
                 turn.rolled_back()
             raise

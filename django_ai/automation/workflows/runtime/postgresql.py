@@ -10,8 +10,10 @@ from django.db import connections
 from django.db.models import Model
 
 from ... import clock
+from ..exceptions import CommitUnknown
 from ..machine.statuses import RUNNING, SUSPENDED
 from ..models import Signal, SignalState, Suspension, WorkflowRun
+from . import connection as connecting
 from . import pace, portable, rows, sql, texts
 from .pipe import Pipe, of_this_thread
 from .writes import NewRow, Writes
@@ -20,15 +22,18 @@ from .writes import NewRow, Writes
 def transaction(*, alone: bool, savepoint: bool = False) -> AbstractContextManager[None]:
     """Open a transaction, but none around a statement ``alone``: that is one by itself, and saves two round trips."""
     connection = connections[rows.alias()]
-    if alone and not connection.in_atomic_block and connection.get_autocommit():
-        return Alone(connection)
+    if alone and not connection.in_atomic_block:
+        connecting.refresh(connection)
+        if connection.get_autocommit():
+            return Alone(connection)
     return rows.transaction_of_runs(savepoint=savepoint)
 
 
 class Alone:
     """Surrounds a statement that is its own transaction; whoever is broken off meanwhile leaves no connection behind.
 
-    A statement that nobody waits for any more may still be under way, and the connection takes no other.
+    A statement that nobody waits for any more may still be under way, and the connection takes no other. Where the
+    connection is lost before the answer, nobody knows whether the statement was executed.
     """
 
     __slots__ = ("_connection",)
@@ -37,11 +42,17 @@ class Alone:
         self._connection = connection
 
     def __enter__(self) -> None:
-        pass
+        if self._connection.connection is None:  # a server that cannot be reached has executed nothing
+            self._connection.ensure_connection()
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and (not issubclass(kind, Exception) or rows.is_busy(self._connection)):
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if error is None:
+            return
+        if not isinstance(error, Exception) or rows.is_busy(self._connection):
             self._connection.close()
+        elif connecting.is_lost(error):
+            connecting.replace(self._connection)
+            raise CommitUnknown from error
 
 
 def is_untouched() -> bool:

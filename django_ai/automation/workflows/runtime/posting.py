@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 
 from .. import logs
-from ..exceptions import StaleClaim
-from ..models import WorkflowRun
 from . import commit, heartbeat, rows, stopping, vendors
 from .turn import Posted, Turn
 
@@ -47,22 +45,6 @@ def _written(posted: Posted, turn: Turn) -> bool:
     if pipe is not None and pipe.awaited != len(turn.posted) + 1:
         pipe.close()  # somebody was broken off between a statement and its answer: the next may be another one's
     if pipe is None or not pipe.answer():
-        try:
-            return commit.carry_out_alone(move)  # whatever went wrong, this says it
-        except StaleClaim:
-            if not _was_written(move):
-                raise
+        return commit.carry_out_alone(move)  # whatever went wrong, this says it
     move.announce()
     return move.claims
-
-
-def _was_written(move: commit.Prepared) -> bool:
-    """Say whether a move was written after all: nobody else's leads there, has the same lease and the same moment."""
-    run = move.run
-    at = {
-        "sequence": run.sequence,
-        "attempt": run.attempt,
-        "lease_until": run.lease_until,
-        "updated_at": run.updated_at,
-    }
-    return WorkflowRun.objects.using(rows.alias()).filter(pk=run.pk, **at).exists()

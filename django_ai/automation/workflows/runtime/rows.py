@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
+from time import monotonic, sleep
 from typing import Any, NamedTuple, TypeVar
 
-from django.db import OperationalError, connections, router, transaction
+from django.db import InterfaceError, OperationalError, connections, router
 from pydantic import BaseModel
 
 from ... import clock
@@ -20,13 +21,17 @@ from ..machine.commands import WaitKind
 from ..machine.definition import WorkflowDefinition
 from ..machine.statuses import SUSPENDED, WorkflowStatus
 from ..models import Signal, Suspension, WorkflowRun
+from . import connection as connecting
 
 Value = TypeVar("Value")
 
-# How often a transaction is tried in all that the database ends for the sake of another one.
+# How often a transaction is tried in all that the database ends for the sake of another one, or with its connection.
 MOST_TRIES = 5
 DEADLOCKS = {1213, "40P01"}  # as MariaDB and PostgreSQL say it
-SQLSTATES = ("sqlstate", "pgcode")  # where psycopg and psycopg2 have it
+
+# How long the result of a step waits for a database that cannot be reached, as one that restarts; how often it tries.
+PATIENCE_SECONDS = 10.0
+ASK_EVERY_SECONDS = 0.5
 
 
 class Move(NamedTuple):
@@ -43,7 +48,7 @@ def alias() -> str:
 
 def transaction_of_runs(*, savepoint: bool = True) -> AbstractContextManager[None]:
     """Open a transaction in the runs' database; inside one a savepoint, or nothing without ``savepoint``."""
-    return transaction.atomic(using=alias(), savepoint=savepoint)
+    return connecting.Transaction(alias(), savepoint=savepoint)
 
 
 def savepoint() -> AbstractContextManager[None]:
@@ -68,24 +73,62 @@ def is_busy(connection: Any) -> bool:
     return getattr(status, "name", "") == "ACTIVE"
 
 
-def despite_deadlocks(function: Callable[[], Value]) -> Value:
-    """Return what ``function``, a transaction, returns; try it again where it was the victim of a deadlock.
+def despite_deadlocks(function: Callable[[], Value], *, patience: float = 0.0) -> Value:
+    """Return what ``function``, a transaction, returns; try it again where the database undid it for another's sake.
 
-    MariaDB also locks the gaps between rows, so that there two transactions may be in each other's way
-    which lock one run each. Inside a transaction of the caller it is the caller's to try again.
+    That is a deadlock, or a connection that was lost before the commit. MariaDB also locks the gaps between rows, so
+    that there two transactions may be in each other's way which lock one run each. Inside a transaction of the caller
+    it is the caller's to try again.
+
+    Args:
+        patience: for how many seconds to go on trying while the database cannot be reached.
+
+    Raises:
+        CommitUnknown: the connection was lost during the commit, and nothing tells whether that was done.
     """
-    for _ in range(MOST_TRIES - 1):
+    refresh()
+    tries, until = 1, monotonic() + patience
+    while True:
         try:
             return function()
-        except OperationalError as error:
-            if not was_deadlock(error):
+        except (OperationalError, InterfaceError) as error:
+            if not was_undone(error) or (tries >= MOST_TRIES and monotonic() >= until):
                 raise
-    return function()
+            if tries >= MOST_TRIES:
+                sleep(ASK_EVERY_SECONDS)
+            tries += 1
+
+
+def refresh() -> None:
+    """Replace the connection where the server has closed it, unless a transaction is under way."""
+    connection = connections[alias()]
+    if not connection.in_atomic_block:
+        connecting.refresh(connection)
+
+
+def testify(witness: Callable[[], bool]) -> None:
+    """Let the transaction of runs that is under way ask ``witness`` whether it was committed, if that stays open."""
+    connecting.testify(connections[alias()], witness)
+
+
+def was_undone(error: BaseException) -> bool:
+    """Return whether a transaction that failed may be tried again here: the database undid it, and not for its faults.
+
+    A connection that is lost is closed.
+    """
+    connection = connections[alias()]
+    if connection.in_atomic_block:
+        return False
+    if connecting.is_lost(error):
+        connecting.replace(connection)
+        return True
+    return isinstance(error, OperationalError) and was_deadlock(error)
 
 
 def was_deadlock(error: OperationalError) -> bool:
     """Say whether a transaction was the victim of a deadlock and may be tried again here, being nobody else's."""
-    said = {error.args[0] if error.args else None, *(getattr(error.__cause__, name, None) for name in SQLSTATES)}
+    names = connecting.SQLSTATES
+    said = {error.args[0] if error.args else None, *(getattr(error.__cause__, name, None) for name in names)}
     return not (said.isdisjoint(DEADLOCKS) or connections[alias()].in_atomic_block)
 
 

@@ -100,6 +100,7 @@ def _numbered(definition: WorkflowDefinition, number: int, arguments: Mapping[st
 
 def _once(name: str, key: str, create: Callable[[], WorkflowRun]) -> WorkflowRun:
     made = WorkflowRun.objects.using(rows.alias()).filter(name=name, idempotency_key=key)
+    rows.refresh()
     known = made.first()
     if known is not None:
         return known
