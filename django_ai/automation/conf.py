@@ -153,6 +153,11 @@ class Settings:
     METRICS_PORT = Setting[int | None](
         None, int, type(None), minimum=1, doc="Port at which each worker serves its metrics; None serves none."
     )
+    METRICS_ADDRESS = Setting[str](
+        "127.0.0.1",
+        str,
+        doc='Address to which each worker binds `METRICS_PORT`; "0.0.0.0" is all that the machine has.',
+    )
     MONITORING_TOKEN = Setting[str | None](
         None, str, type(None), doc="Who sends this bearer token sees the details of health, and the metrics."
     )
@@ -161,6 +166,23 @@ class Settings:
         bool,
         doc="Whether everybody sees the details of health, and the metrics.",
     )
+    HEALTH_CACHE_SECONDS = Setting[float](
+        5,
+        int,
+        float,
+        minimum=0,
+        doc="For how long a process answers anonymous requests for health by what it found last.",
+    )
+    RUNS_VISIBLE_TO = Setting[str | None](
+        None,
+        str,
+        type(None),
+        doc="Dotted path of a function that gets a request and returns the runs, or a Q, that its user may know of.",
+    )
+    FORM_MAX_VALUES = Setting[int](
+        10_000, int, minimum=1, doc="Values that one post of a form may have, the items of its lists counted."
+    )
+    FORM_MAX_DEPTH = Setting[int](32, int, minimum=1, doc="How deeply the values of one post may be nested.")
 
 
 settings = Settings()

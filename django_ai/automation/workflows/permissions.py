@@ -2,48 +2,120 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Model, Q, QuerySet
+from django.utils.module_loading import import_string
+
+from ..conf import settings
+from .authoring.actions import HOOK
 from .authoring.registry import registry
 
 if TYPE_CHECKING:
     from .models import WorkflowRun
 
-# The classmethod of a workflow class that decides: (request, run) → bool.
-HOOK = "has_run_permission"
+logger = logging.getLogger(__name__)
+
+Row = TypeVar("Row", bound=Model)
+
+# What needs no more than the permission to view.
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class OwnerOrStaff:
     """Base of a workflow class whose runs are for their owner and the staff alone.
 
-    A run without an owner is for the staff.
+    A run without an owner is for the staff. Staff needs Django's permission to view runs in order to
+    read one, and the permission to change runs in order to post a form.
     """
 
     @classmethod
     def has_run_permission(cls, request: Any, run: WorkflowRun) -> bool:
-        """Say whether the user of ``request`` is staff or the run's owner."""
-        return is_staff(request.user) or is_owner(request.user, run)
+        """Return whether the user of ``request`` owns the run, or is staff with the permission that it needs."""
+        return is_owner(request.user, run) or is_staff(request)
 
 
-def is_staff(user: Any) -> bool:
-    """Say whether this is an active member of the staff."""
-    return bool(user and user.is_authenticated and user.is_active and user.is_staff)
+def is_staff(request: Any) -> bool:
+    """Return whether the user is active staff with the permission that the request's method needs."""
+    user = request.user
+    if not (user and user.is_authenticated and user.is_active and user.is_staff):
+        return False
+    needed = ("change", "view") if getattr(request, "method", None) in _READS else ("change",)
+    return any(user.has_perm(f"django_ai_workflows.{name}_workflowrun") for name in needed)
 
 
 def is_owner(user: Any, run: WorkflowRun) -> bool:
-    """Say whether the run is this user's."""
+    """Return whether the run is this user's."""
     return bool(user and user.is_authenticated and run.owner_id is not None and run.owner_id == user.pk)
 
 
 def may_act_on(request: Any, run: WorkflowRun) -> bool:
-    """Say whether the user of ``request`` may know of a run and post its forms.
+    """Return whether the user of ``request`` may know of a run and do to it what the request's method means.
 
-    The workflow class decides by its ``has_run_permission``. One that has none leaves a run with an
-    owner to that owner and the staff, and a run without to the permissions of its actions. Whom the
-    runs of a class that the code no longer has were for, nobody knows: they are for owner and staff.
+    The workflow class decides by its ``has_run_permission``, which grants by ``True`` alone. A class that has
+    none leaves a run with an owner to that owner and the staff, and a run without an owner to the permissions
+    of its actions. The runs of a class that the code no longer has are for their owner and the staff.
     """
     definition = registry.get(run.name, run.version)
     hook = getattr(definition.cls, HOOK, None) if definition else OwnerOrStaff.has_run_permission
     if hook is not None:
-        return bool(hook(request, run))
+        return is_granted(hook(request, run), hook)
     return run.owner_id is None or OwnerOrStaff.has_run_permission(request, run)
+
+
+def is_granted(answer: object, hook: object) -> bool:
+    """Return whether ``answer`` is True itself; log any other answer that is not plainly a refusal."""
+    if inspect.iscoroutine(answer):
+        answer.close()
+    if answer is not True and answer:
+        name = getattr(hook, "__qualname__", None) or type(hook).__qualname__
+        logger.error("%s answered %s, which grants nothing: only True does.", name, type(answer).__name__)
+    return answer is True
+
+
+def visible_to(request: Any, rows: QuerySet[Row], run: str = "pk") -> QuerySet[Row]:
+    """Return those of ``rows`` whose run the project lets the user of ``request`` know of.
+
+    Args:
+        request: Django's request, or the one of Django REST framework.
+        rows: runs, or rows that belong to runs.
+        run: the field that holds the run's number; "pk" for runs.
+
+    Raises:
+        ImproperlyConfigured: ``DJANGO_AI["RUNS_VISIBLE_TO"]`` names no function that returns a
+            queryset of runs or a Q.
+    """
+    if settings.RUNS_VISIBLE_TO is None:
+        return rows
+    runs = _visible_runs(request).using(rows.db)
+    return rows.filter(**{f"{run}__in": runs.values("pk")})
+
+
+def _visible_runs(request: Any) -> QuerySet[WorkflowRun]:
+    from .models import WorkflowRun
+
+    found = visibility_hook()(request)
+    if isinstance(found, Q):
+        return WorkflowRun.objects.filter(found)
+    if isinstance(found, QuerySet) and issubclass(found.model, WorkflowRun):
+        return found
+    if inspect.iscoroutine(found):
+        found.close()
+    raise ImproperlyConfigured(
+        f"{settings.RUNS_VISIBLE_TO} must return a queryset of WorkflowRun or a Q, not {type(found).__name__}."
+    )
+
+
+def visibility_hook() -> Any:
+    """Return the function that ``DJANGO_AI["RUNS_VISIBLE_TO"]`` names. Raises ImproperlyConfigured."""
+    path = settings.RUNS_VISIBLE_TO or ""
+    try:
+        hook = import_string(path)
+    except ImportError as error:
+        raise ImproperlyConfigured(f'DJANGO_AI["RUNS_VISIBLE_TO"] cannot be imported: {error}') from error
+    if not callable(hook) or inspect.iscoroutinefunction(hook):
+        raise ImproperlyConfigured(f'DJANGO_AI["RUNS_VISIBLE_TO"] must name a plain function, not {hook!r}.')
+    return hook

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 from django.apps import apps
 
 from ..signatures import strict
-from .authoring.actions import Action
+from .authoring.actions import QUESTIONS, Action, parts_of
 from .authoring.arguments import StepReference
 from .authoring.methods import ACTION_ATTRIBUTE, LONGEST_NAME, check_decorated
 from .authoring.waits import form_wait
@@ -51,7 +52,8 @@ def statezero_action(
         on_timeout: the step to go on with then; without one the run fails.
 
     Raises:
-        DeclarationError: written without parentheses, or with a display that is none.
+        DeclarationError: written without parentheses, with a display that is none, or with a permission
+            that is asynchronous.
         InvalidCommand: a time-out that makes no sense.
     """
     if callable(name):
@@ -83,7 +85,13 @@ def statezero_action(
 def _as_tuple(permissions: Any) -> tuple[Any, ...]:
     if permissions is None:
         return ()
-    return tuple(permissions) if isinstance(permissions, Sequence) else (permissions,)
+    found = tuple(permissions) if isinstance(permissions, Iterable) else (permissions,)
+    for permission in (part for each in found for part in parts_of(each)):
+        for question in QUESTIONS:
+            if inspect.iscoroutinefunction(getattr(permission, question, None)):
+                name = getattr(permission, "__name__", type(permission).__name__)
+                raise DeclarationError(f"{name}.{question} must be a plain method that returns True or False.")
+    return found
 
 
 def _metadata(display: Any) -> StepDisplayMetadata | None:

@@ -12,6 +12,12 @@ from ..metadata import StepDisplayMetadata
 from .methods import STEP_ATTRIBUTE
 from .registry import registry
 
+# The classmethod of a workflow class that decides who may act on a run: (request, run) → bool.
+HOOK = "has_run_permission"
+
+# What permission classes are asked, those of Django REST framework and those of StateZero.
+QUESTIONS = frozenset({"has_permission", "has_object_permission", "has_action_permission"})
+
 # What a step receives where it names it, so that it is no field of its form.
 OFFERED = frozenset({"request", "workflow_run_id"})
 
@@ -37,10 +43,23 @@ def declared_actions() -> Iterator[tuple[WorkflowDefinition, StepDefinition]]:
                 yield definition, step
 
 
-def find_action(name: str) -> Action | None:
-    """Return the action of this name, of several versions of one workflow the latest, or None."""
-    found: list[Action] = [step.action for _, step in declared_actions() if step.action.name == name]
-    return found[-1] if found else None
+def find_actions(name: str) -> list[Action]:
+    """Return the actions of this name, of several versions of one workflow the newest last."""
+    return [step.action for _, step in declared_actions() if step.action.name == name]
+
+
+def parts_of(permission: Any) -> Iterator[Any]:
+    """Iterate over the permission classes that a permission is composed of, as by ``&``, ``|``, ``~`` or AnyOf."""
+    parts = [getattr(permission, name) for name in _OPERANDS if hasattr(permission, name)]
+    parts += getattr(permission, "_permissions", ())
+    for part in parts:
+        yield from parts_of(part)
+    if not parts:
+        yield permission
+
+
+# Where Django REST framework keeps what an operator composes, before and after it has made an instance.
+_OPERANDS = ("op1_class", "op2_class", "op1", "op2")
 
 
 def display_of(action: Action) -> StepDisplayMetadata | None:

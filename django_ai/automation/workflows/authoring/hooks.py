@@ -9,10 +9,11 @@ from typing import Any
 from ...signatures import wrong_callback
 from ..exceptions import DeclarationError
 from ..machine.definition import WorkflowDefinition
+from .actions import HOOK
 from .inputs import inputs_of
 from .methods import where
 
-_HOOKS = ("create_context", "should_run_for_event")
+_HOOKS = ("create_context", "should_run_for_event", HOOK)
 
 
 def check_hooks(definition: WorkflowDefinition) -> None:
@@ -31,6 +32,12 @@ def _faults(definition: WorkflowDefinition, name: str, hook: Any) -> Iterator[st
     bound = getattr(definition.cls, name)
     if not callable(bound):
         yield f"must be a class method, not {bound!r}."
+    if name == HOOK:
+        if inspect.iscoroutinefunction(bound):
+            yield "must be a plain classmethod: nothing awaits it, and a coroutine is no answer."
+        if fault := wrong_callback(bound, None, None):
+            yield f"is called with a request and a run; it {fault}."
+        return
     if name == "should_run_for_event":
         if fault := wrong_callback(bound, None):
             yield f"is called with one event; it {fault}."

@@ -1,51 +1,107 @@
-"""The one path of a post, whoever serves the URL."""
+"""The one path of a post, whoever serves the URL: limits, the run, its form, permissions, data, the step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pydantic
 from django.http import Http404
+from rest_framework import serializers
+from rest_framework.fields import empty
 
-from ..authoring.actions import Action, find_action
+from ..authoring.actions import Action, find_actions
 from ..models import WorkflowRun
-from ..runtime import forms
-from . import permissions
+from ..runtime import forms, rows
+from . import limits, permissions
 from .errors import EXPECTED, as_validation_error
 from .serializers import RUN_ID, answer_of, input_serializer
 
 
-def get_action(name: str) -> Action:
-    """Return the action of this name. Raises Http404."""
-    action = find_action(name)
-    if action is None:
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A post whose sender may send it: the run that it names, and the form at which that run stands."""
+
+    run: WorkflowRun
+    action: Action
+
+
+def get_actions(name: str) -> list[Action]:
+    """Return the actions of this name, the one of the newest version last. Raises Http404."""
+    actions = find_actions(name)
+    if not actions:
         raise Http404(f"There is no action {name!r}.")
-    return action
+    return actions
 
 
-def post(action: Action, request: Any) -> dict[str, Any]:
-    """Check permissions and data of a request, perform the action and return its answer."""
-    permissions.check(action, request)
-    serializer = input_serializer(action)(data=request.data, context={"request": request})
-    serializer.is_valid(raise_exception=True)
-    data: Mapping[str, Any] = serializer.validated_data
-    permissions.check_data(action, request, data)
-    return perform(action, request, data)
+def posting_of(name: str, request: Any) -> Posting:
+    """Return the run and the form that a post is for, if its sender may post it.
 
-
-def perform(action: Action, request: Any, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the step of the run that valid data name, and return the answer.
+    The run decides: the permissions and the serializer are those of the step at which it stands, in its own
+    version, whatever other steps and versions have an action of the same name. Nothing of the form is looked
+    at before.
 
     Raises:
-        Http404: no such run, or not for this user.
+        TooLarge, ParseError, UnsupportedMediaType: the body is refused.
+        PermissionDenied: the permissions of the form, or of all forms of this name, refuse.
+        Http404: no such action, or no such run, or none that the sender may know of.
         FormNotOpen: the run is elsewhere.
+    """
+    refusals = {action: permissions.refusal(action, request) for action in get_actions(name)}
+    least = list(refusals.values())[-1]
+    if least is not None and all(refusals.values()):
+        raise least
+    run = permissions.visible_run(request, _run_id(limits.data_of(request)))
+    _, step = forms.form_of(run)
+    is_open = step is not None and step.action.name == name
+    action = step.action if step is not None and is_open else _closed_form(run, name)
+    if action is not None:
+        refused = refusals[action]
+        if refused is not None:
+            raise refused
+        permissions.check_run(action, request, run)
+    if action is None or not is_open:
+        raise forms.elsewhere(run)
+    return Posting(run, action)
+
+
+def _closed_form(run: WorkflowRun, name: str) -> Action | None:
+    definition = rows.definition_of(run)
+    steps = definition.steps.values() if definition else ()
+    return next((step.action for step in steps if step.action is not None and step.action.name == name), None)
+
+
+def _run_id(data: Mapping[str, Any]) -> int:
+    field = serializers.IntegerField(min_value=1)
+    try:
+        value: int = field.run_validation(data.get(RUN_ID, empty))
+    except serializers.ValidationError as error:
+        raise serializers.ValidationError({RUN_ID: error.detail}) from None
+    return value
+
+
+def post(name: str, request: Any) -> dict[str, Any]:
+    """Check who sent a request and what it holds, perform the action and return its answer."""
+    posting = posting_of(name, request)
+    serializer = input_serializer(posting.action)(data=request.data, context={"request": request})
+    serializer.is_valid(raise_exception=True)
+    data: Mapping[str, Any] = serializer.validated_data
+    permissions.check_data(posting.action, request, data)
+    return perform(posting, request, data)
+
+
+def perform(posting: Posting, request: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the step behind a form with valid data, and return the answer.
+
+    Raises:
+        FormNotOpen: the run is elsewhere by now.
         FormFailed: the step's code failed.
     """
-    run = permissions.visible_run(request, data[RUN_ID], action)
+    run, action = posting.run, posting.action
     arguments = {name: value for name, value in data.items() if name != RUN_ID}
     offered = {RUN_ID: run.pk, "request": request}
-    submitted = forms.Post(action.name, arguments, offered, EXPECTED)
+    submitted = forms.Post(action.name, arguments, offered, EXPECTED, action)
 
     def answer(moved: WorkflowRun) -> dict[str, Any]:
         return answer_of(action, moved)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 import pydantic
@@ -15,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
-from ..exceptions import FormFailed
+from ..exceptions import FormFailed, storable
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,10 @@ _KINDS: dict[type[Exception], tuple[int, str]] = {
 
 _CODES = {400: "validation_error", 403: "permission_denied", 404: "not_found"}
 
+# How much an answer says of what is wrong: so many faults, each in so many characters.
+MOST_FAULTS = 100
+LONGEST_FAULT = 300
+
 # What is said in production, where the true words may tell too much.
 _GUARDED = {403: _("Permission denied"), 409: _("A conflict occurred."), 500: _("Internal server error")}
 
@@ -49,6 +54,32 @@ def as_validation_error(error: pydantic.ValidationError) -> drf.ValidationError:
     return drf.ValidationError(
         {".".join(map(str, item["loc"])) or "non_field_errors": [item["msg"]] for item in error.errors()}
     )
+
+
+def shortened(detail: Any, most: int = MOST_FAULTS) -> Any:
+    """Return the first faults of an error's detail, each in at most 300 characters: senders know what they sent."""
+    return _first(detail, iter(range(most)))
+
+
+def _first(detail: Any, budget: Iterator[int]) -> Any:
+    if isinstance(detail, Mapping):
+        found: dict[Any, Any] = {}
+        for key, value in detail.items():
+            inner = _first(value, budget)
+            if inner is None:
+                break
+            found[_cut(key) if isinstance(key, str) else key] = inner
+        return found
+    if isinstance(detail, list | tuple):
+        parts = (_first(value, budget) for value in detail)
+        return list(takewhile(lambda part: part is not None, parts))
+    return None if next(budget, None) is None else _cut(detail)
+
+
+def _cut(text: Any) -> Any:
+    known = str(text)
+    said = storable(known[:LONGEST_FAULT]) + ("…" if len(known) > LONGEST_FAULT else "")
+    return text if said == known else drf.ErrorDetail(said, code=getattr(text, "code", None))
 
 
 def error_response(error: Exception) -> Response:
@@ -73,6 +104,7 @@ def _detail(error: Exception, status: int) -> Any:
         detail: Any = getattr(error, "message_dict", None) or error.messages
     else:
         detail = getattr(error, "detail", str(error))
+    detail = shortened(detail)
     return _coded(detail, _CODES[status]) if status in _CODES else detail
 
 

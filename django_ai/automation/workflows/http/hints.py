@@ -73,6 +73,9 @@ class PydanticField(serializers.JSONField):
             reasons = {".".join(map(str, item["loc"])) or "detail": [item["msg"]] for item in error.errors()}
             raise serializers.ValidationError(reasons) from error
 
+    def to_representation(self, value: Any) -> Any:
+        return value.model_dump(mode="json") if isinstance(value, pydantic.BaseModel) else value
+
 
 def serializer_of(function: Callable[..., Any]) -> type[serializers.Serializer[Any]]:
     """Return a serializer class with a field for each parameter of a step's function.
@@ -105,6 +108,8 @@ def _of_parameter(function: Callable[..., Any], parameter: inspect.Parameter, hi
     options: dict[str, Any] = {}
     if parameter.default is not parameter.empty:
         options = {"required": False, "default": parameter.default}
+        if parameter.default is None:
+            options["allow_null"] = True
     try:
         return _field(hints[parameter.name], **options)
     except KeyError:
@@ -131,7 +136,9 @@ def _annotated(arguments: Sequence[Any], options: dict[str, Any]) -> Field:
 
 
 def _literal(arguments: Sequence[Any], options: dict[str, Any]) -> Field:
-    return serializers.ChoiceField(choices=list(arguments), **options)
+    if None in arguments:
+        options = {"required": False, "default": None, **options, "allow_null": True}
+    return serializers.ChoiceField(choices=[value for value in arguments if value is not None], **options)
 
 
 def _optional(arguments: Sequence[Any], options: dict[str, Any]) -> Field:
@@ -144,7 +151,8 @@ def _optional(arguments: Sequence[Any], options: dict[str, Any]) -> Field:
 def _many(arguments: Sequence[Any], options: dict[str, Any]) -> Field:
     item = arguments[0]
     if isinstance(item, type) and issubclass(item, Model):
-        return _related(item, {**options, "many": True})
+        child: Any = _related(item, {})
+        return serializers.ManyRelatedField(child_relation=child, **options)
     return serializers.ListField(child=_field(item), **options)
 
 

@@ -2,56 +2,119 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.utils.translation import gettext
+from rest_framework.request import clone_request
 
-from ..authoring.actions import Action
+from ..authoring.actions import QUESTIONS, Action
 from ..models import WorkflowRun
-from ..permissions import may_act_on
+from ..permissions import is_granted, may_act_on, visible_to
 from ..runtime import rows
+
+# The largest number that a run can have.
+LARGEST_ID = 2**63 - 1
+
+
+class Strict:
+    """A permission whose answers are taken for what they are: True grants, False refuses, others are faults.
+
+    A fault is refused where it stands and not handed to the operators that compose permissions, for which a
+    coroutine would be a yes, and a ``~`` would turn its refusal into one.
+    """
+
+    def __init__(self, permission: Any) -> None:
+        self._permission = permission
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._permission, name)
+        return partial(self._ask, found) if name in QUESTIONS else found
+
+    def _ask(self, question: Any, *args: Any) -> bool:
+        answer = question(*args)
+        if answer is True or answer is False:
+            return answer
+        is_granted(answer, question)  # which logs it
+        raise PermissionDenied(_refusal(self._permission))
+
+
+def strict(permission: Any) -> Any:
+    """Return an instance of a permission, and of all that it is composed of, whose answers are strict."""
+    made = isinstance(permission, type) or not hasattr(permission, "has_permission")
+    found = permission() if made else permission
+    composed = [name for name in ("op1", "op2", "_permissions") if hasattr(found, name)]
+    if not composed:
+        return Strict(found)
+    found = copy.copy(found)
+    for name in composed:
+        part = getattr(found, name)
+        setattr(found, name, [partial(strict, each) for each in part] if name == "_permissions" else strict(part))
+    return found
 
 
 def check(action: Action, request: Any) -> None:
     """Ask the action's permissions before the form is looked at. Raises PermissionDenied."""
     for permission in _permissions(action):
         target = action.name if _is_statezero(permission) else _view(request)
-        if not permission.has_permission(request, target):
+        if permission.has_permission(request, target) is not True:
             raise PermissionDenied(_refusal(permission))
+
+
+def refusal(action: Action, request: Any) -> PermissionDenied | None:
+    """Return why the action's permissions refuse this request, or None where they do not."""
+    try:
+        check(action, request)
+    except PermissionDenied as error:
+        return error
+    return None
+
+
+def check_run(action: Action, request: Any, run: WorkflowRun) -> None:
+    """Ask those that want to see the run. Raises Http404, as for a run that is not there."""
+    by_object = [permission for permission in _permissions(action) if hasattr(permission, "has_object_permission")]
+    if not all(permission.has_object_permission(request, _view(request), run) is True for permission in by_object):
+        raise _missing(run.pk)
 
 
 def check_data(action: Action, request: Any, data: Mapping[str, Any]) -> None:
     """Ask those that want to see the valid form. Raises PermissionDenied."""
     for permission in _permissions(action):
-        if _is_statezero(permission) and not permission.has_action_permission(request, action.name, data):
+        asks = _is_statezero(permission)
+        if asks and permission.has_action_permission(request, action.name, data) is not True:
             raise PermissionDenied(_refusal(permission))
 
 
-def visible_run(request: Any, run_id: int, action: Action | None = None) -> WorkflowRun:
-    """Return a run that the request's user may act on.
+def visible_run(request: Any, run_id: int) -> WorkflowRun:
+    """Return a run that the request's user may know of.
 
     Raises:
         Http404: there is none, or it is none of the user's business; nobody can tell which.
+        PermissionDenied: the user may read the run, and not do what the request's method means.
     """
-    runs = WorkflowRun.objects.using(rows.alias()).select_related("suspension")
-    run = runs.filter(pk=run_id).first()
-    if run is None or not may_act_on(request, run) or not (action is None or _grants(action, request, run)):
-        raise Http404(f"There is no workflow run #{run_id}.")
+    runs = WorkflowRun.objects.using(rows.alias()).select_related("suspension").defer("failures")
+    run = visible_to(request, runs).filter(pk=run_id).first() if run_id <= LARGEST_ID else None
+    if run is None:
+        raise _missing(run_id)
+    if not may_act_on(request, run):
+        reads = request.method in ("GET", "HEAD", "OPTIONS")
+        if reads or not may_act_on(clone_request(request, "GET"), run):
+            raise _missing(run_id)
+        raise PermissionDenied(_refusal(None))
     return run
 
 
-def _grants(action: Action, request: Any, run: WorkflowRun) -> bool:
-    by_object = [permission for permission in _permissions(action) if hasattr(permission, "has_object_permission")]
-    return all(permission.has_object_permission(request, _view(request), run) for permission in by_object)
+def _missing(run_id: int) -> Http404:
+    number = f"#{run_id}" if run_id <= LARGEST_ID else "of this number"
+    return Http404(f"There is no workflow run {number}.")
 
 
 def _permissions(action: Action) -> Iterator[Any]:
-    for permission in action.permissions:
-        made = isinstance(permission, type) or not hasattr(permission, "has_permission")
-        yield permission() if made else permission
+    yield from map(strict, action.permissions)
 
 
 def _is_statezero(permission: Any) -> bool:

@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
 
+from django.db.models import QuerySet
 from rest_framework import serializers
+from rest_framework.fields import empty
 from rest_framework.utils import html
 
-from ..authoring.actions import Action
+from ..authoring.actions import Action, display_of
 from ..exceptions import FormFailed
 from ..models import WorkflowRun
 from .hints import serializer_of
+from .validation import read_json, validate
+
+Field = serializers.Field[Any, Any, Any, Any]
 
 RUN_ID = "workflow_run_id"
+
+# What leaves some rows of a queryset, or None where no field may read any.
+Limit = Callable[[QuerySet[Any]], QuerySet[Any] | None]
 
 
 @cache
 def input_serializer(action: Action) -> type[serializers.BaseSerializer[Any]]:
     """Return the action's serializer class, or one of its type hints, with ``workflow_run_id`` in it."""
     declared = action.serializer or serializer_of(action.function)
+    filters = filters_of(action)
 
     class WithRunId(declared):  # type: ignore[misc, valid-type]
-        def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-            fields = super().get_fields()
-            for field in fields.values():
-                if isinstance(field, serializers.DictField | serializers.Serializer):
-                    field.get_value = partial(_object_of, field.get_value, field)  # type: ignore[method-assign]
+        def get_fields(self) -> dict[str, Any]:
+            fields: dict[str, Any] = super().get_fields()
+            for name, field in fields.items():
+                if isinstance(field, serializers.DictField | serializers.Serializer | serializers.JSONField):
+                    of_form = partial(_object_of, field.get_value, field)
+                    field.get_value = of_form  # type: ignore[method-assign]
+                if name in filters:
+                    limit_rows(field, partial(_filtered, filters[name]))
             if RUN_ID in fields:
                 return dict(fields)
             return {RUN_ID: serializers.IntegerField(min_value=1), **fields}
+
+        def run_validation(self, data: Any = empty) -> Any:
+            return validate(self, super().run_validation, data)
 
     WithRunId.__name__ = declared.__name__
     WithRunId.__qualname__ = declared.__qualname__
@@ -40,14 +54,40 @@ def input_serializer(action: Action) -> type[serializers.BaseSerializer[Any]]:
     return WithRunId
 
 
-def _object_of(usual: Callable[[Any], Any], field: serializers.Field[Any, Any, Any, Any], data: Any) -> Any:
+def filters_of(action: Action) -> dict[str, Mapping[str, Any]]:
+    """Return the fields of an action that offer some rows of a relation only, with the filters of those."""
+    display = display_of(action)
+    configs = display.field_display_configs if display else ()
+    return {config.field_name: config.filter_queryset for config in configs if config.filter_queryset}
+
+
+def limit_rows(field: Any, limit: Limit) -> None:
+    """Have a relation, or the relations in a list or dict, show and accept only the rows that ``limit`` leaves."""
+    inner = getattr(field, "child_relation", None) or getattr(field, "child", None)
+    if inner is not None:
+        limit_rows(inner, limit)
+    elif hasattr(field, "get_queryset"):
+        field.get_queryset = partial(_limited, field.get_queryset, limit)
+
+
+def _limited(usual: Callable[[], Any], limit: Limit) -> Any:
+    rows = usual()
+    return None if rows is None else limit(rows)
+
+
+def _filtered(filters: Mapping[str, Any], rows: QuerySet[Any]) -> QuerySet[Any]:
+    # A filter that follows a relation to many would have the same row several times.
+    return rows.filter(pk__in=rows.filter(**filters).values("pk"))
+
+
+def _object_of(usual: Callable[[Any], Any], field: Field, data: Any) -> Any:
     """Return the object that a form posts for a field: beside files it is JSON in a part of its own."""
     if not html.is_html_input(data) or field.field_name not in data:
         return usual(data)
     try:
-        return json.loads(data[field.field_name])
+        return read_json(data[field.field_name])
     except ValueError:
-        return data[field.field_name]  # which the field refuses
+        return usual(data) if isinstance(field, serializers.JSONField) else data[field.field_name]  # which refuses it
 
 
 def answer_of(action: Action, run: WorkflowRun) -> dict[str, Any]:

@@ -7,21 +7,26 @@ from collections.abc import Sequence
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext
 from rest_framework.permissions import BasePermission
-from rest_framework.request import Request
+from rest_framework.request import Request, clone_request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from ..authoring.actions import Action
 from ..exceptions import FormNotOpen
 from ..models import WorkflowRun
+from ..permissions import may_act_on
 from ..runtime import forms
 from . import permissions, watch
-from .actions import get_action, post
+from .actions import get_actions, post
 from .errors import error_response
+from .limits import refused
 from .schema import schema_of
 
 # How long a request for a run's next state is held open at most, in seconds.
@@ -33,7 +38,11 @@ class _View(APIView):
 
     def get_permissions(self) -> Sequence[BasePermission]:
         allow = getattr(settings, "STATEZERO_VIEW_ACCESS_CLASS", "rest_framework.permissions.AllowAny")
-        return [import_string(allow)()]
+        return [permissions.strict(import_string(allow))]
+
+    def handle_exception(self, exc: Exception) -> Response:
+        # Of a session's post Django reads the form for its CSRF token, and may refuse what it reads.
+        return error_response(refused(exc)) if isinstance(exc, SuspiciousOperation) else super().handle_exception(exc)
 
 
 class ActionView(_View):
@@ -41,15 +50,15 @@ class ActionView(_View):
 
     def get(self, request: Request, name: str) -> Response:
         try:
-            action = get_action(name)
+            action = get_actions(name)[-1]
             permissions.check(action, request)
-            return Response(schema_of(action, request))
+            return Response(schema_of(action, request, lists_rows=False))
         except Exception as error:  # noqa: BLE001
             return error_response(error)
 
     def post(self, request: Request, name: str) -> Response:
         try:
-            return Response(post(get_action(name), request))
+            return Response(post(name, request))
         except Exception as error:  # noqa: BLE001
             return error_response(error)
 
@@ -77,10 +86,19 @@ class RunFormView(_View):
             _, step = forms.form_of(run)
             if step is None:
                 return error_response(FormNotOpen(_formless(run)))
-            permissions.check(step.action, request)
-            return Response(schema_of(step.action, request))
+            _check_poster(step.action, request, run)
+            return Response(schema_of(step.action, request, lists_rows=True))
         except Exception as error:  # noqa: BLE001
             return error_response(error)
+
+
+def _check_poster(action: Action, request: Request, run: WorkflowRun) -> None:
+    """Raise what a post of this form by the same user would."""
+    posted = clone_request(request, "POST")
+    permissions.check(action, posted)
+    if not may_act_on(posted, run):
+        raise PermissionDenied(gettext("You do not have permission to post this form."))
+    permissions.check_run(action, posted, run)
 
 
 def _formless(run: WorkflowRun) -> str:

@@ -34,6 +34,11 @@ def serve() -> None:
     """Serve what is counted here at ``DJANGO_AI["METRICS_PORT"]``."""
     port = settings.METRICS_PORT
     try:
-        start_http_server(port or 0, registry=counted())
+        start_http_server(port or 0, addr=settings.METRICS_ADDRESS, registry=counted())
     except OSError:
-        logger.warning("The metrics of this worker are not served: port %s is taken.", port, exc_info=True)
+        logger.warning(
+            "The metrics of this worker are not served: %s:%s is taken, or no address here.",
+            settings.METRICS_ADDRESS,
+            port,
+            exc_info=True,
+        )

@@ -44,12 +44,15 @@ class Post:
         arguments: the form's values, of which the step's function receives those that it takes.
         offered: what it receives where it names it, but never in its ``**kwargs``.
         expected: exceptions that speak to the person who posted; any other is a fault of the code.
+        form: the action that the sender was authorised for; no other step takes the post, even one whose
+            action has the same name.
     """
 
     action: str
     arguments: Mapping[str, Any]
     offered: Mapping[str, Any] = field(default_factory=dict)
     expected: tuple[type[Exception], ...] = ()
+    form: Any = None
 
 
 @dataclass(slots=True)
@@ -85,12 +88,12 @@ def submit(run_id: int, post: Post, answer: Callable[[WorkflowRun], Answer]) -> 
         FormNotOpen: the run is elsewhere, or somebody else's post of this form is being done.
         FormFailed: the step raised something else than ``post.expected``, or cannot be obeyed.
     """
-    claim = rows.despite_deadlocks(lambda: _claim(run_id, post.action))
+    claim = rows.despite_deadlocks(lambda: _claim(run_id, post))
     try:
         with heartbeat.keeping(claim.run), notices.attempt(claim):
             return _perform(claim, post, answer)
     except StaleClaim:
-        raise _elsewhere(_read(run_id)[0]) from None
+        raise elsewhere(_read(run_id)[0]) from None
     except post.expected:
         claim.release(**claim.before)
         raise
@@ -104,10 +107,10 @@ def submit(run_id: int, post: Post, answer: Callable[[WorkflowRun], Answer]) -> 
         raise
 
 
-def _claim(run_id: int, action: str) -> Claim:
+def _claim(run_id: int, post: Post) -> Claim:
     while True:  # each miss is somebody else's move, so this ends
         run, watch = _read(run_id)
-        definition, step = _open_step(run, action, watch.now())
+        definition, step = _open_step(run, post, watch.now())
         # Whoever had the lease that has run out may still come: its fence must not return.
         restored = ("visit_started_at", "failures") if run.lease_until else ("attempt", "visit_started_at", "failures")
         before = {name: getattr(run, name) for name in restored}
@@ -134,10 +137,12 @@ def _fenced(run: WorkflowRun) -> QuerySet[WorkflowRun]:
     return runs.filter(pk=run.pk, status=SUSPENDED, sequence=run.sequence, attempt=run.attempt)
 
 
-def _open_step(run: WorkflowRun, action: str, now: datetime) -> tuple[WorkflowDefinition, StepDefinition]:
+def _open_step(run: WorkflowRun, post: Post, now: datetime) -> tuple[WorkflowDefinition, StepDefinition]:
     definition, step = form_of(run)
-    if definition is None or step is None or step.action.name != action:
-        raise _elsewhere(run)
+    if definition is None or step is None or step.action.name != post.action:
+        raise elsewhere(run)
+    if post.form is not None and step.action is not post.form:
+        raise elsewhere(run)
     if run.lease_until is not None and run.lease_until > now:
         raise FormNotOpen(
             _("Somebody's post of this form is being done right now: run #%(run)s is at step %(step)r.")
@@ -155,7 +160,8 @@ def form_of(run: WorkflowRun) -> tuple[WorkflowDefinition | None, StepDefinition
     return (definition, step) if step and step.action is not None else (None, None)
 
 
-def _elsewhere(run: WorkflowRun) -> FormNotOpen:
+def elsewhere(run: WorkflowRun) -> FormNotOpen:
+    """Return the error that says where a run is that does not wait for the posted form."""
     wait = run.waits_for
     waits_for = f", waiting for a {wait.kind}" if wait else ""
     return FormNotOpen(

@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Never
 
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError
+from django.db.models import Model
+from django.db.models.fields import AutoFieldMixin
 from pydantic import BaseModel
 
 from ..authoring.registry import registry
@@ -39,12 +43,7 @@ class Starter:
         unique = tuple(dict.fromkeys(tags))
         for tag in unique:
             _check_text("A tag", tag, LONGEST_TAG)
-        owner_id = getattr(owner, "pk", owner)
-        if owner is not None and owner_id is None:
-            raise InvalidOption(
-                f"owner={owner!r} is not stored, as an anonymous user is not, and a run without an owner is open to"
-                " everybody unless its workflow says otherwise. Have people log in, or leave the owner out."
-            )
+        owner_id = None if owner is None else _key_of(owner)
         return cls(owner_id=owner_id, idempotency_key=idempotency_key, tags=unique, version=version)
 
     def start(self, workflow: str | type, /, *misplaced: Never, **context: Any) -> WorkflowRun:
@@ -113,6 +112,27 @@ def _once(name: str, key: str, create: Callable[[], WorkflowRun]) -> WorkflowRun
         if winner is None:
             raise
         return winner
+
+
+def _key_of(owner: Any) -> Any:
+    """Return the primary key of a user, or a key itself. Raises InvalidOption where it can be no user's."""
+    users = get_user_model()
+    if isinstance(owner, Model) and not isinstance(owner, users):
+        raise InvalidOption(f"owner={owner!r} is no user: it takes a {users.__name__} or the primary key of one.")
+    key = getattr(owner, "pk", owner)
+    column: Any = users._meta.pk
+    # With the keys that Django makes, 0 is nobody; a number is no truth, and a part of one no key.
+    is_key = key is not None and not isinstance(key, bool | float) and not (isinstance(key, str) and not key.strip())
+    try:
+        found = column.to_python(key) if is_key else None
+    except ValidationError:
+        found = None
+    if found is None or (isinstance(column, AutoFieldMixin) and found < 1):
+        raise InvalidOption(
+            f"owner={owner!r} is no stored user, as an anonymous visitor is none, and a run without an owner is open"
+            " to everybody unless its workflow says otherwise. Have people log in, or leave the owner out."
+        )
+    return found
 
 
 def _check_text(what: str, text: object, longest: int) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.test import APIClient
 
@@ -13,15 +14,17 @@ from django_ai.automation.workflows.statezero_action import statezero_action
 from .conftest import GOOD
 
 
+# Members of the staff, and what they may do to runs.
+STAFF = {"staff": "change", "viewer": "view", "clerk": ""}
+
+
 @pytest.fixture
 def people(db):
     create = get_user_model().objects.create_user
-    return {
-        "owner": create("owner"),
-        "stranger": create("stranger"),
-        "staff": create("staff", is_staff=True),
-        "nobody": None,
-    }
+    found = {name: create(name, is_staff=name in STAFF) for name in ("owner", "stranger", *STAFF)}
+    for name, permission in STAFF.items():
+        found[name].user_permissions.set(Permission.objects.filter(codename=f"{permission}_workflowrun"))
+    return {**found, "nobody": None}
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def owned_review(people, expense_approval, workflows):
     return run
 
 
-WHO_MAY = [("owner", True), ("staff", True), ("stranger", False), ("nobody", False)]
+WHO_MAY = [("owner", True), ("staff", True), ("clerk", False), ("stranger", False), ("nobody", False)]
 
 
 @pytest.mark.parametrize(("who", "may"), WHO_MAY)
@@ -68,6 +71,22 @@ def test_owner_or_staff_is_ready_made(who, may, be, people, workflows):
     workflows.drain()
     assert be(who).post("private_form", owned).status_code == (200 if may else 404)
     assert be(who).post("private_form", ownerless).status_code == (200 if who == "staff" else 404)
+
+
+@pytest.mark.parametrize("base_class", [object, OwnerOrStaff])
+def test_staff_that_may_only_view_reads_a_run_and_posts_no_form(base_class, be, people, workflows):
+    @workflow("viewed")
+    class Viewed(base_class):
+        @statezero_action(name="viewed_form")
+        @step(start=True)
+        def ask(self, owner: get_user_model()):
+            return complete()
+
+    run = engine.using(owner=people["owner"]).start(Viewed)
+    forms = be("viewer")
+    assert forms.get(f"runs/{run.pk}/").status_code == 200
+    assert forms.get(f"runs/{run.pk}/form/").status_code == 403
+    assert forms.post("viewed_form", run, owner=people["owner"].pk).status_code == 403
 
 
 def test_a_stranger_is_told_the_same_of_a_hidden_run_as_of_none(be, people, owned_review):

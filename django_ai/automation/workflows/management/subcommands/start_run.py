@@ -43,7 +43,7 @@ class StartRun(Subcommand):
         version = options["workflow_version"]
         arguments.definition(options["workflow"], version)
         starter = engine.using(
-            owner=arguments.user(options["owner"]) if options["owner"] else None,
+            owner=arguments.user(options["owner"]) if options["owner"] is not None else None,
             idempotency_key=options["key"],
             tags=options["tag"],
             version=version,

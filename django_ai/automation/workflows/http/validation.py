@@ -1,0 +1,148 @@
+"""The validation of a form: it stops at the first faults, and what no database can store is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import DataError
+from django.utils.translation import gettext as _
+from pydantic import BaseModel
+from rest_framework import serializers
+from rest_framework.fields import empty
+
+from ..exceptions import storable
+from .errors import shortened
+from .limits import check_json, items_of
+
+Validate = Callable[[Any], Any]
+
+# After so many entries of one field that are not valid the others are not looked at.
+ENOUGH = 20
+
+# Of so many rows a post may name several for one field; each is a query. More are not listed as choices either.
+MOST_ROWS = 1000
+
+# How deeply serializers are looked into that hold one another.
+DEEPEST = 8
+
+# Faults of what was sent that some field lets through: numbers too large for a column, texts that are no Unicode.
+_UNREADABLE = (ArithmeticError, RecursionError, UnicodeError, DataError)
+
+
+class Enough(Exception):
+    """One field has had so many faults that the others make no difference."""
+
+    def __init__(self, field: str, first: Any) -> None:
+        super().__init__(field)
+        self.field = field
+        self.first = first
+
+    def as_error(self) -> serializers.ValidationError:
+        """Return it as what is wrong with the field."""
+        text = _("At least %(count)s entries are not valid; the first: %(fault)s")
+        return serializers.ValidationError({self.field: [text % {"count": ENOUGH, "fault": _first_text(self.first)}]})
+
+
+def validate(serializer: Any, usual: Validate, data: Any) -> Any:
+    """Return what ``usual`` makes of the data that were posted to a serializer.
+
+    Raises:
+        ValidationError: what is wrong, in a bounded number of faults of bounded length.
+    """
+    if isinstance(data, Mapping):
+        _refuse_unstorable(items_of(data))
+    for name, field in getattr(serializer, "fields", {}).items():
+        _bound(field, name, [], DEEPEST)
+    try:
+        found = usual(data)
+    except Enough as enough:
+        raise enough.as_error() from None
+    except serializers.ValidationError as error:
+        raise serializers.ValidationError(shortened(error.detail)) from None
+    except _UNREADABLE as error:
+        raise serializers.ValidationError(_("The values of this form cannot be read.")) from error
+    _refuse_unstorable(found)
+    return found
+
+
+def _bound(field: Any, name: str, faults: list[Any], depth: int) -> None:
+    """Have a field, and those in it, stop when its entries have had enough faults."""
+    if isinstance(field, serializers.ManyRelatedField):
+        field.to_internal_value = partial(_rows, field.to_internal_value)  # type: ignore[method-assign]
+    child = getattr(field, "child", None)
+    inner = list(field.fields.values()) if isinstance(field, serializers.Serializer) and depth else []
+    if child is not None and depth:
+        child.run_validation = partial(_entry, child.run_validation, name, faults)
+        inner.append(child)
+    for each in inner:
+        _bound(each, name, faults, depth - 1)
+
+
+def _entry(usual: Validate, name: str, faults: list[Any], data: Any = empty) -> Any:
+    try:
+        return usual(data)
+    except (serializers.ValidationError, DjangoValidationError) as error:
+        faults.append(error.detail if isinstance(error, serializers.ValidationError) else error.messages)
+        if len(faults) >= ENOUGH:
+            raise Enough(name, faults[0]) from None
+        raise
+
+
+def _rows(usual: Validate, data: Any) -> Any:
+    if isinstance(data, list | tuple) and len(data) > MOST_ROWS:
+        raise serializers.ValidationError(_("At most %(count)s can be chosen.") % {"count": MOST_ROWS})
+    return usual(data)
+
+
+def _first_text(detail: Any) -> str:
+    while isinstance(detail, Mapping | list | tuple) and detail:
+        detail = next(iter(detail.values() if isinstance(detail, Mapping) else detail))
+    return str(detail)
+
+
+def _refuse_unstorable(data: Any) -> None:
+    fields = data if isinstance(data, Mapping) else {}
+    faults = {storable(str(name)): [fault] for name, value in fields.items() if (fault := _unstorable([name, value]))}
+    if faults:
+        raise serializers.ValidationError(shortened(faults))
+
+
+def _unstorable(value: Any) -> str:
+    """Return why a value, or something in it, can be stored in no database; empty where it can be."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str) and not _is_text(part):
+            return _("Null characters and halves of surrogate pairs are not allowed.")
+        if (isinstance(part, float) and not math.isfinite(part)) or (
+            isinstance(part, Decimal) and not part.is_finite()
+        ):
+            return _("A finite number is required.")
+        waiting.extend(_parts(part))
+    return ""
+
+
+def _is_text(text: str) -> bool:
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text))
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        yield from value
+        yield from value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from value
+    elif isinstance(value, BaseModel):
+        yield from vars(value).values()
+
+
+def read_json(text: str) -> Any:
+    """Return what a JSON text holds that came as one field of a form. Raises ValueError or ParseError."""
+    check_json(text)
+    return json.loads(text)
