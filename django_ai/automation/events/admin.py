@@ -83,6 +83,13 @@ class EventAdmin(Base):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Event | None:
+        """Return the event of a page, which remembers for whom it is shown."""
+        event = super().get_object(request, object_id, from_field)
+        if event is not None:
+            event.shown_to = request  # type: ignore[attr-defined]
+        return event
+
     def get_readonly_fields(self, request: HttpRequest, obj: Event | None = None) -> tuple[str, ...]:
         return (*_WHAT, *_WHEN, *_OUTCOME)
 
@@ -107,7 +114,7 @@ class EventAdmin(Base):
     @admin.display(description="led to")
     def led_to(self, event: Event) -> str | SafeString | None:
         """What apps that react to events say of this one."""
-        found = consequences.of(event)
+        found = consequences.of(event, getattr(event, "shown_to", None))
         links = [(format_html('<a href="{}">{}</a>', address, text) if address else text,) for text, address in found]
         return format_html_join(", ", "{}", links) or None
 

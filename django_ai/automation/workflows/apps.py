@@ -19,11 +19,12 @@ class WorkflowsConfig(AppConfig):
         from .http import checks as form_checks  # noqa: F401
         from .monitoring import checks as monitoring_checks  # noqa: F401
         from .monitoring import listening
+        from .permissions import visible_to
         from .runtime import triggers
         from .statezero_action import offer_early_actions
 
         autodiscover_modules("workflows")
-        triggers.connect()
+        triggers.connect(visible_to)
         offer_early_actions()
         schedule.install()
         listening.install()

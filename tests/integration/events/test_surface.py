@@ -76,7 +76,7 @@ def test_a_page_tells_what_became_of_an_event(page, noon, tick, heard, monkeypat
     def fail(event):
         raise RuntimeError("<no room>")
 
-    monkeypatch.setattr(consequences, "consequences", [lambda event: [("Run #7", "/runs/7/")]])
+    monkeypatch.setattr(consequences, "consequences", [lambda event, request: [("Run #7", "/runs/7/")]])
     event = emit("noted", Note.objects.create(), {"how": "loud"})
     tick()
     shown = page(event)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.db import IntegrityError, connection, transaction
+from django.utils.functional import SimpleLazyObject
 
 from django_ai.automation import clock
 from django_ai.automation.workflows.core import complete, engine, run_subflow, step, wait, workflow
@@ -265,3 +266,21 @@ def test_whoever_is_not_stored_owns_no_run_for_it_would_be_everybodys(sent):
     with pytest.raises(InvalidOption, match="log in"):
         engine.using(owner=AnonymousUser())
     assert engine.using(owner=None).start("inquiry").owner_id is None
+
+
+@pytest.mark.parametrize("owner", ["", " ", 0, "0", -1, False, True, 1.5, "somebody", [], {}, object()])
+def test_what_can_be_no_users_key_owns_no_run(owner):
+    with pytest.raises(InvalidOption, match="is no stored user"):
+        engine.using(owner=owner)
+
+
+def test_a_row_that_is_no_user_owns_no_run_though_a_user_may_have_its_key(db):
+    with pytest.raises(InvalidOption, match="is no user: it takes a User"):
+        engine.using(owner=Group.objects.create(name="team"))
+
+
+def test_an_owner_may_be_given_by_the_key(sent, django_user_model):
+    declare_inquiry()
+    user = django_user_model.objects.create(username="ann")
+    for owner in (user, user.pk, str(user.pk), SimpleLazyObject(lambda: user)):
+        assert engine.using(owner=owner).start("inquiry").owner_id == user.pk

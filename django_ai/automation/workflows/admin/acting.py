@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -17,7 +18,7 @@ from ..exceptions import WorkflowError
 from ..machine.commands import WaitKind
 from ..machine.statuses import FINAL
 from ..models import WorkflowRun
-from ..permissions import may_act_on
+from ..permissions import may_act_on, visible_to
 from ..runtime import rows
 from . import bulk, links, run_page
 from .permissions import RunPermissions
@@ -119,7 +120,7 @@ class Acting(RunPermissions):
         allowed = self.allowed_verbs(request, run)
         return {
             **self.admin_site.each_context(request),
-            **run_page.collect(run, timezone.now()),
+            **run_page.collect(run, timezone.now(), partial(visible_to, request)),
             "title": str(run),
             "subtitle": None,
             "opts": self.opts,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from ..models import WorkflowRun
+from ..permissions import visible_to
 from .base import ModelAdmin
 from .verbs import VERBS, Verb
 
@@ -22,6 +24,11 @@ def may_see(request: HttpRequest) -> bool:
 
 class RunPermissions(ModelAdmin):
     """Runs are started by code and deleted by the retention, never by hand."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the rows that the project lets this user know of: every page and action begins with them."""
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return visible_to(request, rows) if issubclass(rows.model, WorkflowRun) else rows
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

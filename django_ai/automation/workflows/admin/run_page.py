@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -46,8 +46,15 @@ class Message:
     link: str
 
 
-def collect(run: WorkflowRun, now: datetime) -> dict[str, Any]:
-    """Return the context of the page's template."""
+def collect(run: WorkflowRun, now: datetime, visible: Callable[..., QuerySet[Any]]) -> dict[str, Any]:
+    """Return the context of the page's template.
+
+    Args:
+        run: the run whose page it is.
+        now: the present moment.
+        visible: leaves of some rows those whose runs the user may know of; a second argument names the field that
+            holds the run's number.
+    """
     event = Event.objects.filter(pk=run.triggered_by_event_id).first() if run.triggered_by_event_id else None
     executions = _newest(run.step_executions.all(), "sequence", MOST_VISITS)
     waits = _newest(run.past_waits.all(), "sequence", MOST_VISITS)
@@ -64,10 +71,10 @@ def collect(run: WorkflowRun, now: datetime) -> dict[str, Any]:
         "is_cut": len(executions) == MOST_VISITS or len(waits) == MOST_VISITS,
         "context": _context(run, mask),
         "messages_of_run": [_message(message, mask) for message in messages],
-        "ancestors": list(_ancestors(run)),
-        "children": _newest(run.child_runs.defer("data"), "pk", MOST_CHILDREN),
-        "restarts": list(run.restarts.select_related("run").order_by("pk")[:MOST_CHILDREN]),
-        "origin": Restart.objects.using(run._state.db).filter(run=run).select_related("origin").first(),
+        "ancestors": list(_ancestors(run, visible)),
+        "children": _newest(visible(run.child_runs.defer("data")), "pk", MOST_CHILDREN),
+        "restarts": list(visible(run.restarts.select_related("run"), "run").order_by("pk")[:MOST_CHILDREN]),
+        "origin": _origin(run, visible),
         "tags": [tag.name for tag in run.tags.all()],
         "event": event,
         "event_link": links.of_event(run.triggered_by_event_id),
@@ -114,16 +121,24 @@ def _message(message: Signal, mask: Mask) -> Message:
     return Message(message, texts, timeline.changes_of(message.changes, mask), link)
 
 
-def _ancestors(run: WorkflowRun) -> Iterator[WorkflowRun]:
+def _ancestors(run: WorkflowRun, visible: Callable[..., QuerySet[Any]]) -> Iterator[WorkflowRun]:
     """Return the run's parent and those above it, the topmost first."""
     found: list[WorkflowRun] = []
-    parents = WorkflowRun.objects.using(run._state.db).defer("data")
+    parents = visible(WorkflowRun.objects.using(run._state.db).defer("data"))
     parent_id = run.parent_run_id
     while parent_id is not None and len(found) < MOST_ANCESTORS:
-        parent = parents.get(pk=parent_id)
+        parent = parents.filter(pk=parent_id).first()
+        if parent is None:
+            break
         found.append(parent)
         parent_id = parent.parent_run_id
     return reversed(found)
+
+
+def _origin(run: WorkflowRun, visible: Callable[..., QuerySet[Any]]) -> Restart | None:
+    restarts = Restart.objects.using(run._state.db).filter(run=run).select_related("origin")
+    found: Restart | None = visible(restarts, "origin").first()
+    return found
 
 
 def _log(run: WorkflowRun) -> list[LogEntry]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.db import connections
+from django.db.models import QuerySet
 
 from ..machine.statuses import FAILED, FINAL, RUNNING, SUSPENDED
 from ..models import PastWait, StepExecution, Suspension, WorkflowRun
@@ -20,6 +21,8 @@ SAMPLE = 3_000
 SPAN = timedelta(hours=1)
 
 Key = TypeVar("Key", bound=Hashable)
+
+Visible = Callable[[QuerySet[Any], str], QuerySet[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,10 @@ class Lately:
         return f"{self.failed / self.ended:.0%}" if self.ended else ""
 
 
+def _all(rows: QuerySet[Any], run: str) -> QuerySet[Any]:
+    return rows
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """All figures of the page of workflows.
@@ -74,18 +81,25 @@ class Figures:
     waiting: Mapping[tuple[str, str, str], tuple[int, datetime]]
 
 
-def figures(now: datetime, using: str) -> Figures:
-    """Read the newest rows, in a few statements whose cost does not grow with the tables."""
-    active, capped = _active(using)
-    lately, span = _lately(now, using)
-    return Figures(active, capped, span, lately, _waits(using), _waiting(using))
+def figures(now: datetime, using: str, visible: Visible = _all) -> Figures:
+    """Read the newest rows, in a few statements whose cost does not grow with the tables.
+
+    Args:
+        now: the present moment.
+        using: the database of the runs.
+        visible: leaves of some rows those whose runs the user may know of; it gets the name of the field, too, that
+            holds the run's number.
+    """
+    active, capped = _active(visible(WorkflowRun.objects.using(using), "pk"))
+    lately, span = _lately(now, using, visible)
+    return Figures(active, capped, span, lately, _waits(using, visible), _waiting(using, visible))
 
 
-def _active(using: str) -> tuple[dict[str, dict[str, int]], frozenset[str]]:
+def _active(runs: QuerySet[WorkflowRun]) -> tuple[dict[str, dict[str, int]], frozenset[str]]:
     found: dict[str, dict[str, int]] = defaultdict(dict)
     capped = set()
     for status in (RUNNING, SUSPENDED, FAILED):
-        counts = _counts_of_newest(status, using)
+        counts = _counts_of_newest(runs.filter(status=status))
         if sum(counts.values()) == CAP:
             capped.add(str(status))
         for name, count in counts.items():
@@ -93,17 +107,18 @@ def _active(using: str) -> tuple[dict[str, dict[str, int]], frozenset[str]]:
     return found, frozenset(capped)
 
 
-def _counts_of_newest(status: str, using: str) -> dict[str, int]:
-    """Return how many of the newest CAP runs in a status are of each workflow."""
-    table = connections[using].ops.quote_name(WorkflowRun._meta.db_table)
-    newest = f"SELECT name FROM {table} WHERE status = %s ORDER BY id DESC LIMIT %s"  # noqa: S608 - no data in it
-    with connections[using].cursor() as cursor:
-        cursor.execute(f"SELECT name, COUNT(*) FROM ({newest}) AS newest GROUP BY name", [status, CAP])  # noqa: S608
+def _counts_of_newest(runs: QuerySet[WorkflowRun]) -> dict[str, int]:
+    """Return how many of the newest CAP of some runs are of each workflow."""
+    newest = runs.order_by("-pk").values("name")[:CAP]
+    statement, params = newest.query.get_compiler(runs.db).as_sql()
+    with connections[runs.db].cursor() as cursor:
+        counts = f"SELECT name, COUNT(*) FROM ({statement}) AS newest GROUP BY name"  # noqa: S608 - no data in it
+        cursor.execute(counts, params)
         return dict(cursor.fetchall())
 
 
-def _lately(now: datetime, using: str) -> tuple[dict[str, Lately], timedelta]:
-    visits = StepExecution.objects.using(using).order_by("-pk")
+def _lately(now: datetime, using: str, visible: Visible) -> tuple[dict[str, Lately], timedelta]:
+    visits = visible(StepExecution.objects.using(using), "run").order_by("-pk")
     sample = list(
         visits.values_list(
             "run_id", "run__name", "run__status", "run__finished_at", "step_name", "status", "started_at", "created_at"
@@ -116,15 +131,17 @@ def _lately(now: datetime, using: str) -> tuple[dict[str, Lately], timedelta]:
     ends = Counter(name for name, _ in ended.values())
     failures = Counter(name for name, status in ended.values() if status == FAILED)
     visits_of_steps = [(row[1], row[4], row[5], row[6], row[7]) for row in recent]
-    steps = _steps([*visits_of_steps, *_visits_before_waits(since, using)])
+    steps = _steps([*visits_of_steps, *_visits_before_waits(since, using, visible)])
     names = {*ends, *steps}
     return {name: Lately(ends[name], failures[name], steps.get(name, {})) for name in names}, now - since
 
 
-def _visits_before_waits(since: datetime, using: str) -> Iterator[tuple[str, str, str, datetime, datetime]]:
+def _visits_before_waits(
+    since: datetime, using: str, visible: Visible
+) -> Iterator[tuple[str, str, str, datetime, datetime]]:
     """Yield the visits that ended by waiting, which have no row of their own."""
     waits = (
-        PastWait.objects.using(using)
+        visible(PastWait.objects.using(using), "run")
         .order_by("-pk")
         .values_list("run__name", "step_name", "visit__started_at", "started_at")
     )
@@ -145,9 +162,9 @@ def _steps(rows: Iterable[Sequence[Any]]) -> dict[str, dict[str, Spread]]:
     return found
 
 
-def _waits(using: str) -> dict[tuple[str, str, str], Spread]:
+def _waits(using: str, visible: Visible) -> dict[tuple[str, str, str], Spread]:
     spans: dict[tuple[str, str, str], list[timedelta]] = defaultdict(list)
-    waits = PastWait.objects.using(using).order_by("-pk")
+    waits = visible(PastWait.objects.using(using), "run").order_by("-pk")
     for name, step, kind, what, start, end in waits.values_list(
         "run__name", "step_name", "kind", "name", "started_at", "ended_at"
     )[:SAMPLE]:
@@ -159,9 +176,9 @@ def _longest_first(found: Mapping[Key, Spread]) -> dict[Key, Spread]:
     return dict(sorted(found.items(), key=lambda item: item[1].longest, reverse=True))
 
 
-def _waiting(using: str) -> dict[tuple[str, str, str], tuple[int, datetime]]:
+def _waiting(using: str, visible: Visible) -> dict[tuple[str, str, str], tuple[int, datetime]]:
     found: dict[tuple[str, str, str], tuple[int, datetime]] = {}
-    waits = Suspension.objects.using(using).order_by("pk")
+    waits = visible(Suspension.objects.using(using), "run").order_by("pk")
     for name, step, kind, what, since in waits.values_list(
         "run__name", "run__current_step", "kind", "name", "created_at"
     )[:SAMPLE]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -23,6 +24,7 @@ from ..drawing.svg import draw
 from ..machine.definition import WorkflowDefinition
 from ..machine.statuses import FAILED, RUNNING, SUSPENDED
 from ..models import Workflow
+from ..permissions import visible_to
 from .permissions import RunPermissions, may_see
 from .statistics import SPAN, Figures, Lately, Spread, figures
 from .times import compact, duration
@@ -72,7 +74,7 @@ class WorkflowAdmin(RunPermissions):
         """List the workflows."""
         self._check(request)
         now = timezone.now()
-        found = figures(now, self.get_queryset(request).db)
+        found = figures(now, self.get_queryset(request).db, partial(visible_to, request))
         context = {
             **self._context(request, "Workflows"),
             "lines": list(_lines(found)),
@@ -91,7 +93,7 @@ class WorkflowAdmin(RunPermissions):
         definition = registry.get(name, request.GET.get("version") or None)
         if definition is None or definition.name != name:
             raise Http404(f"There is no workflow {name!r}.")
-        found = figures(now, self.get_queryset(request).db)
+        found = figures(now, self.get_queryset(request).db, partial(visible_to, request))
         graph = draw(read_graph(definition))
         context = {
             **self._context(request, name),

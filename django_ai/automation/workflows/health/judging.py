@@ -158,11 +158,11 @@ def _behind(name: str, what: str, advice: str) -> Callable[[Facts, Thresholds], 
 
 def _stuck(facts: Facts, limits: Thresholds) -> Iterator[Check]:
     count, runs = facts.stuck.count, ", ".join(f"#{run_id}" for run_id in facts.stuck_runs)
-    more = " …" if count > len(facts.stuck_runs) else ""
+    more = " …" if runs and count > len(facts.stuck_runs) else ""
     yield Check(
         name="stuck runs",
         grade=Grade.FAIL if count else Grade.OK,
-        value=f"{_some(facts.stuck)}: {runs}{more}" if count else "none",
+        value=f"{_some(facts.stuck)}{runs and ': '}{runs}{more}" if count else "none",
         advice="Mend what fails above: then they go on by themselves. See manage.py workflows list --stuck."
         if count
         else "",

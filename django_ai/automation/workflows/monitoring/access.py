@@ -1,4 +1,4 @@
-"""Who may read details: the staff, whoever has the token, or everybody where the project says so."""
+"""Who may read details: staff who may see runs, senders of the token, or everybody where the project says so."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from ...conf import settings
+from ..permissions import is_staff
 
 
 def may_read(request: HttpRequest) -> bool:
@@ -23,6 +24,6 @@ def _has_token(request: HttpRequest) -> bool:
 def _is_staff(request: HttpRequest) -> bool:
     user = getattr(request, "user", None)
     try:
-        return bool(user and user.is_active and user.is_staff)
+        return bool(user) and is_staff(request)
     except Error:  # sessions are in the database that may be away
         return False

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
+from django.db.models import QuerySet
 from django.urls import NoReverseMatch, reverse
 
 from ...events.consequences import consequences
@@ -15,17 +18,23 @@ from ..models import WorkflowRun
 from . import bursts, creating, rows, waits
 from .contexts import event_context
 
+Visible = Callable[[Any, QuerySet[WorkflowRun]], QuerySet[WorkflowRun]]
 
-def connect() -> None:
-    """Subscribe the waits for events, and every workflow that an event starts."""
+
+def connect(visible: Visible) -> None:
+    """Subscribe the waits for events, and every workflow that an event starts.
+
+    Args:
+        visible: returns those of some runs that the user of a request may know of.
+    """
     subscribe("workflows.waits", waits.answer_waits)
     registry.watch(_subscribe)
-    consequences.append(runs_started_by)
+    consequences.append(partial(runs_started_by, visible))
 
 
-def runs_started_by(event: Event) -> list[tuple[str, str]]:
-    """Return the runs that an event started, as the event's admin page shows them."""
-    runs = WorkflowRun.objects.using(rows.alias()).filter(triggered_by_event_id=event.pk)
+def runs_started_by(visible: Visible, event: Event, request: Any) -> list[tuple[str, str]]:
+    """Return the runs that an event started, as the event's admin page shows them to the user of a request."""
+    runs = visible(request, WorkflowRun.objects.using(rows.alias())).filter(triggered_by_event_id=event.pk)
     return [(f"{run} ({run.status})", _page(run)) for run in runs.order_by("id")]
 
 

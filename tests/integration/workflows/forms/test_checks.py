@@ -39,6 +39,38 @@ def test_two_workflows_must_not_share_an_action():
     assert faults() == [("django_ai.E041", "Two workflows have an action 'asked': Form and Form.")]
 
 
+def test_two_steps_of_one_version_must_not_share_an_action():
+    @workflow("twice")
+    class Twice:
+        @statezero_action(name="asked")
+        @step(start=True)
+        def first(self):
+            return complete()
+
+        @statezero_action(name="asked")
+        @step()
+        def second(self):
+            return complete()
+
+    message = "Two steps of workflow 'twice' have an action 'asked': Twice.first and Twice.second."
+    assert faults() == [("django_ai.E041", message)]
+
+
+def test_versions_of_one_workflow_share_their_actions():
+    for version in ("1", "2"):
+
+        @workflow("versioned", version=version)
+        class Versioned:
+            @statezero_action(name="asked")
+            @step(start=True)
+            def ask(self):
+                return complete()
+
+        Versioned.__qualname__ += version
+
+    assert faults() == []
+
+
 def test_a_serializer_must_have_what_the_step_needs():
     declare("one", serializer=EmptySerializer)
     [(code, message)] = faults()
@@ -67,6 +99,33 @@ def test_permissions_of_a_form_leave_its_runs_open_to_readers():
     assert faults(check_open_forms) == [
         ("django_ai.W041", "Anybody may read (though not post 'asked' to) the ownerless runs of workflow 'one'.")
     ]
+
+
+def test_each_version_without_a_hook_is_named():
+    declare("one", base=OwnerOrStaff)
+
+    @workflow("one", version="2")
+    class Second:
+        @step(start=True)
+        def first(self):
+            return complete()
+
+    [(_, message)] = faults(check_open_forms)
+    assert message == "Anybody may read the ownerless runs of workflow 'one' (version '2')."
+
+
+def test_a_workflow_without_forms_is_warned_of_where_urls_lead_to_its_runs(settings):
+    @workflow("formless")
+    class Formless:
+        @step(start=True)
+        def only(self):
+            return complete()
+
+    assert faults(check_open_forms) == [
+        ("django_ai.W041", "Anybody may read the ownerless runs of workflow 'formless'.")
+    ]
+    settings.ROOT_URLCONF = "tests.integration.workflows.forms.no_urls"
+    assert faults(check_open_forms) == []
 
 
 def test_a_form_that_anybody_may_post_is_warned_of(settings):

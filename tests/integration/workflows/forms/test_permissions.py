@@ -13,7 +13,6 @@ from django_ai.automation.workflows.statezero_action import statezero_action
 
 from .conftest import GOOD
 
-
 # Members of the staff, and what they may do to runs.
 STAFF = {"staff": "change", "viewer": "view", "clerk": ""}
 

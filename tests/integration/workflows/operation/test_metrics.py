@@ -212,13 +212,16 @@ def test_processes_that_share_a_directory_are_counted_together(tmp_path, monkeyp
 def test_a_worker_serves_what_it_counts_and_a_port_that_is_taken_stops_no_worker(settings, monkeypatch, caplog):
     settings.DJANGO_AI = {"METRICS": True, "METRICS_PORT": 4711}
     served = []
-    monkeypatch.setattr(serving, "start_http_server", lambda port, registry: served.append((port, registry)))
+    monkeypatch.setattr(serving, "start_http_server", lambda port, **options: served.append((port, options)))
     serving.serve()
-    assert served == [(4711, prometheus.REGISTRY)]
+    assert served == [(4711, {"addr": "127.0.0.1", "registry": prometheus.REGISTRY})]
+    settings.DJANGO_AI = {"METRICS": True, "METRICS_PORT": 4711, "METRICS_ADDRESS": "0.0.0.0"}
+    serving.serve()
+    assert served[1][1]["addr"] == "0.0.0.0"
 
     def taken(*_, **__):
         raise OSError("Address already in use")
 
     monkeypatch.setattr(serving, "start_http_server", taken)
     serving.serve()
-    assert "port 4711 is taken" in caplog.text
+    assert "0.0.0.0:4711 is taken" in caplog.text

@@ -15,12 +15,19 @@ from django_ai.automation.workflows.admin.health import HealthAdmin
 from django_ai.automation.workflows.health import alarm as alarms
 from django_ai.automation.workflows.health import gathering
 from django_ai.automation.workflows.models import Pulse
+from django_ai.automation.workflows.monitoring import views
 from django_ai.automation.workflows.runtime import pulses
 
 pytestmark = pytest.mark.django_db
 
 PROBE = "/ops/health/"
 STILL = "Workflows stand still"
+
+
+@pytest.fixture(autouse=True)
+def nothing_known():
+    """What a process remembers of health is no matter of the next test."""
+    views.recent.forget()
 
 
 @pytest.fixture
@@ -159,6 +166,28 @@ def details(answer):
 
 def test_the_staff_gets_the_details(client, staff_client, alive):
     assert "beat" in details(staff_client.get(PROBE))
+
+
+def test_strangers_that_ask_often_cost_one_look(client, alive, settings, django_assert_num_queries):
+    settings.DJANGO_AI = {"HEALTH_CACHE_SECONDS": 600}
+    assert client.get(PROBE).json() == {"status": "ok"}
+    Pulse.objects.update(at=timezone.now() - timedelta(minutes=2))
+    with django_assert_num_queries(0):
+        assert client.get(PROBE).json() == {"status": "ok"}
+    settings.DJANGO_AI = {"HEALTH_CACHE_SECONDS": 0}
+    assert client.get(PROBE).json() == {"status": "fail"}
+
+
+def test_the_details_are_those_of_this_moment(staff_client, alive, settings):
+    settings.DJANGO_AI = {"HEALTH_CACHE_SECONDS": 600}
+    assert staff_client.get(PROBE).json()["status"] == "ok"
+    Pulse.objects.update(at=timezone.now() - timedelta(minutes=2))
+    assert staff_client.get(PROBE).json()["status"] == "fail"
+
+
+def test_staff_that_may_not_see_runs_gets_no_details(client, alive):
+    client.force_login(get_user_model().objects.create_user("other", is_staff=True))
+    assert not details(client.get(PROBE))
 
 
 def test_who_is_no_staff_gets_none(client, alive):

@@ -1,0 +1,3 @@
+"""Addresses of a project that serves no runs."""
+
+urlpatterns: list[object] = []
