@@ -33,10 +33,7 @@ def _faults(definition: WorkflowDefinition, name: str, hook: Any) -> Iterator[st
     if not callable(bound):
         yield f"must be a class method, not {bound!r}."
     if name == HOOK:
-        if inspect.iscoroutinefunction(bound):
-            yield "must be a plain classmethod: nothing awaits it, and a coroutine is no answer."
-        if fault := wrong_callback(bound, None, None):
-            yield f"is called with a request and a run; it {fault}."
+        yield from _faults_of_permission(bound)
         return
     if name == "should_run_for_event":
         if fault := wrong_callback(bound, None):
@@ -52,3 +49,10 @@ def _faults(definition: WorkflowDefinition, name: str, hook: Any) -> Iterator[st
             f"needs {missing[0]!r}, and is called with {' and '.join(events)} where events start runs:"
             f" give {missing[0]!r} a default, or name it {list(events)[-1]!r}."
         )
+
+
+def _faults_of_permission(hook: Any) -> Iterator[str]:
+    if inspect.iscoroutinefunction(hook):
+        yield "must be a plain classmethod: nothing awaits it, and a coroutine is no answer."
+    if fault := wrong_callback(hook, None, None):
+        yield f"is called with a request and a run; it {fault}."
