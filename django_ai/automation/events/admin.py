@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from ..parameters import CheckedParameters
 from . import by_hand, consequences
 from .models import Event, EventQuerySet
 from .registry import definitions_of, model_named, origins
@@ -23,7 +26,7 @@ else:
     Base = admin.ModelAdmin
 
 
-_WHAT = ("name", "entity_link", "correlation", "data")
+_WHAT = ("name", "entity_link", "correlation", "payload")
 _WHEN = ("status", "at", "occurred_at", "next_due_at", "armed_at", "created_at")
 _OUTCOME = ("led_to", "calls", "note")
 
@@ -65,11 +68,12 @@ class FailureFilter(admin.SimpleListFilter):
 
 
 @admin.register(Event)
-class EventAdmin(Base):
+class EventAdmin(CheckedParameters, Base):
     """Shows events; they are changed by their entities, and cancelled or repeated by a person."""
 
     list_display = ("name", "entity_link", "at", "status", "next_due_at", "occurred_at", "correlation", "failures")
     list_filter = ("status", FailureFilter, NameFilter, "at")
+    lookups = ("status__exact", "at__gte", "at__lt", "at__isnull")
     search_fields = ("name", "=entity_id", "=correlation")
     ordering = ("-id",)
     show_full_result_count = False  # counting a million rows would take longer than showing a page
@@ -111,6 +115,11 @@ class EventAdmin(Base):
             return text
         return format_html('<a href="{}">{}</a>', address, text)
 
+    @admin.display(description="data")
+    def payload(self, event: Event) -> str:
+        """What the event brings along, with the secrets masked that apps know of."""
+        return json.dumps(consequences.masked(event), ensure_ascii=False, cls=DjangoJSONEncoder)
+
     @admin.display(description="led to")
     def led_to(self, event: Event) -> str | SafeString | None:
         """What apps that react to events say of this one."""
@@ -121,7 +130,8 @@ class EventAdmin(Base):
     @admin.display(description="calls")
     def calls(self, event: Event) -> str | SafeString | None:
         """What became of each subscription."""
-        lines = [(key, item["state"], item.get("error", "")) for key, item in sorted(event.deliveries.items())]
+        clear = consequences.redactor_of(event)
+        lines = [(key, item["state"], clear(item.get("error", ""))) for key, item in sorted(event.deliveries.items())]
         return format_html_join("", "<p><strong>{}</strong>: {} {}</p>", lines) or None
 
     @admin.action(description="Cancel what is still to come of selected events", permissions=["change"])

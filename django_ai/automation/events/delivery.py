@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from ..conf import settings
-from . import timing
+from . import consequences, timing
 from .models import Event, database
 from .subscriptions import Subscription
 
@@ -55,7 +55,7 @@ def _call(subscription: Subscription, events: Sequence[Event]) -> str | None:
             subscription.handler(events)
     except Exception as error:  # the user's code may raise anything
         logger.exception("%s failed for %s", subscription.key, ", ".join(f"{event} ({event.pk})" for event in events))
-        text = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+        text = consequences.redactor_of(*events)(f"{type(error).__name__}: {error}")[:LONGEST_ERROR]
         if transaction.get_connection(database()).needs_rollback:
             raise TransactionBroken(subscription, text) from error
         return text

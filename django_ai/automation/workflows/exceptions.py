@@ -60,7 +60,12 @@ class InvalidOption(WorkflowError, ValueError):
 
 
 class ContextInvalid(WorkflowError, ValueError):
-    """The data does not fit the workflow's Context."""
+    """The data does not fit the workflow's Context.
+
+    ``faults`` holds one ``(field, reason)`` for each value that does not fit, as far as they are known.
+    """
+
+    faults: Sequence[tuple[str, str]] = ()
 
 
 class ContextTooLarge(ContextInvalid):
@@ -159,8 +164,11 @@ def storable(text: str) -> str:
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
+def pydantic_faults(errors: Sequence[Any]) -> list[tuple[str, str]]:
+    """Return pydantic's error details as pairs of a field's path and the reason."""
+    return [(".".join(str(part) for part in detail["loc"]) or "context", detail["msg"]) for detail in errors]
+
+
 def pydantic_reasons(errors: Sequence[Any]) -> str:
     """Return pydantic's error details as ``field: reason`` joined by semicolons."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in detail['loc']) or 'context'}: {detail['msg']}" for detail in errors
-    )
+    return "; ".join(f"{field}: {reason}" for field, reason in pydantic_faults(errors))

@@ -1,67 +1,92 @@
-"""Context fields that nobody is to read: masked in every place that shows them."""
+"""What people may read of a run: its context, messages and errors, with the secrets masked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, SecretBytes, SecretStr
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel
 
 from .authoring.registry import registry
-from .machine.changes import ABSENT, is_omitted
-from .models import WorkflowRun
+from .machine.redaction import Redactor, secrets_in
+from .machine.secret_places import MASK, Place, masked, places_of
+from .models import PastWait, Signal, SignalKind, StepExecution, WorkflowRun
 
-MASK = "••••••••"
+__all__ = ["MASK", "Mask", "changes_in", "context_class_of", "has_secrets"]
 
-# A secret this short would mask half of every text.
-SHORTEST_SECRET = 4
+# What the engine itself puts into the payload of an event's message.
+_OF_EVENTS = {"event_id", "event_name", "event_at", "entity_id", "entity_type"}
 
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """What of a run's data may be read; without a Context class, as for code that is gone, none of it."""
+    """What of a run's data may be read; without a Context class, as for code that is gone, none of it.
+
+    Texts are cleared of secrets when they are written. Rows of earlier versions are not: for them
+    each text is cleared again where it is shown, of the secrets that are known there.
+    """
 
     context_class: type[BaseModel] | None
-    secrets: tuple[str, ...] = ()
+    text: Redactor
 
     @classmethod
-    def of(cls, run: WorkflowRun) -> Mask:
-        """Return the mask of a run, which knows its present secrets so that texts can be cleared of them."""
-        return cls(context_class_of(run.name, run.version)).knowing([run.data])
+    def of(cls, run: WorkflowRun, earlier: Iterable[Mapping[str, Any]] = (), messages: Iterable[Signal] = ()) -> Mask:
+        """Return the mask of a run.
 
-    def knowing(self, contexts: Iterable[Mapping[str, Any]]) -> Mask:
-        """Return a mask that also knows the secrets in these contexts, or fields of contexts."""
-        found = {secret for data in contexts for secret in _texts(self.hidden(data))}
-        # The longest first, for one may be the beginning of another.
-        return Mask(self.context_class, tuple(sorted({*self.secrets, *found}, key=len, reverse=True)))
+        Args:
+            earlier: changes of its context, whose values an old text may tell.
+            messages: of its inbox; those of its children hold the children's contexts.
+        """
+        context_class = context_class_of(run.name, run.version)
+        place = places_of(context_class)
+        found = {secret for data in (run.data, *_sides(earlier)) for secret in secrets_in(place, data)}
+        for result in (run.inputs.get("subflow_result"), *_results(messages)):
+            found.update(_of_child(result))
+        return cls(context_class, Redactor(found))
+
+    @property
+    def place(self) -> Place:
+        """The place of the whole context."""
+        return places_of(self.context_class)
 
     def data(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a context, or fields of one, with what is sensitive masked."""
-        if self.context_class is None:
-            return dict.fromkeys(data, MASK)
-        return _masked(self.context_class, data)
+        """Return a context, or fields of one, with its secrets masked."""
+        return {key: masked(self.place.key(key), value) for key, value in data.items()}
+
+    def payload(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the payload of a message with its secrets masked; a key that the Context does not have is one."""
+        return {key: value if key in _OF_EVENTS else masked(self.place.key(key), value) for key, value in data.items()}
 
     def changes(self, changes: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """Return what was changed, with what is sensitive masked."""
-        before, after = ({name: sides[side] for name, sides in changes.items()} for side in (0, 1))
-        shown = self.data(before), self.data(after)
-        return {name: [_side(before[name], shown[0][name]), _side(after[name], shown[1][name])] for name in changes}
+        """Return what was changed, with its secrets masked."""
+        return {name: [masked(self.place.key(name), side) for side in sides] for name, sides in changes.items()}
 
-    def text(self, text: str) -> str:
-        """Return a text, such as an error, cleared of the run's secrets."""
-        for secret in self.secrets:
-            text = text.replace(secret, MASK)
-        return text
 
-    def hidden(self, data: Mapping[str, Any]) -> list[Any]:
-        """Return the values that ``data`` does not show."""
-        return list(_hidden(data, self.data(data)))
+def changes_in(
+    executions: Iterable[StepExecution], waits: Iterable[PastWait], messages: Iterable[Signal]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield what a run's history changed in its context: an old error may tell a secret of then."""
+    yield from (execution.changes for execution in executions)
+    yield from (message.changes for message in messages)
+    yield from (wait.visit.get("changes", {}) for wait in waits)
 
-    def is_sensitive(self, name: str) -> bool:
-        """Say whether a field of the context is masked as a whole."""
-        return self.context_class is None or name in sensitive_fields(self.context_class)
+
+def _sides(changes: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the fields that changes name, as they were before and after."""
+    for each in changes:
+        for side in (0, 1):
+            yield {name: sides[side] for name, sides in each.items()}
+
+
+def _results(messages: Iterable[Signal]) -> Iterator[Any]:
+    return (message.payload for message in messages if message.kind == SignalKind.CHILD)
+
+
+def _of_child(result: Any) -> Iterator[str]:
+    if isinstance(result, Mapping) and isinstance(result.get("data"), Mapping):
+        place = places_of(context_class_of(str(result.get("workflow")), str(result.get("version"))))
+        yield from secrets_in(place, result["data"])
 
 
 def context_class_of(name: str, version: str) -> type[BaseModel] | None:
@@ -70,91 +95,60 @@ def context_class_of(name: str, version: str) -> type[BaseModel] | None:
     return definition.context_class if definition else None
 
 
-def sensitive_fields(context_class: type[BaseModel]) -> set[str]:
-    """Return the names, and the keys in JSON, of the fields that are masked as a whole."""
-    found = ((name, field) for name, field in context_class.model_fields.items() if _is_sensitive(field))
-    return {key for name, field in found for key in (name, field.alias or name)}
-
-
 def has_secrets(context_class: type[BaseModel] | None) -> bool:
-    """Say whether a context may hold anything that is masked, however deep; of one that is gone, it may."""
-    if context_class is None or sensitive_fields(context_class):
-        return True
-    parts = {part for field in context_class.model_fields.values() for part in _parts(field.annotation)}
-    return any(has_secrets(part) for part in parts - {context_class} if _is_model(part))
+    """Return whether a context may hold anything that is masked, however deep; of one that is gone, it may."""
+    return places_of(context_class).holds_secrets
 
 
-def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
+def unmasked(given: Any, shown: Any, stored: Any) -> Any:
+    """Return an edited value in which the secrets that were left masked are those that are stored.
+
+    Args:
+        given: what a person made of ``shown``.
+        shown: the stored value as it was shown, masked.
+        stored: the value itself.
+
+    Raises:
+        ValueError: a mask is left of which nobody can tell for which secret it stands.
+    """
+    if given == shown:
+        return stored
+    if isinstance(given, dict) and isinstance(shown, dict):
+        return {key: unmasked(part, shown.get(key), stored.get(key)) for key, part in given.items()}
+    if isinstance(given, list) and isinstance(shown, list):
+        return _items_unmasked(given, shown, stored)
+    if _has_mask(given):
+        raise ValueError("It cannot be told which secret is to stay here. Write the secret anew.")
+    return given
 
 
-def _is_sensitive(field: FieldInfo) -> bool:
-    extra = field.json_schema_extra
-    marked = isinstance(extra, Mapping) and bool(extra.get("sensitive"))
-    return marked or any(_is_secret(part) for part in _parts(field.annotation))
+def _items_unmasked(given: list[Any], shown: list[Any], stored: list[Any]) -> list[Any]:
+    """Unmask the items of a list: one that was moved or left as it was is found by what it shows."""
+    left = [index for index, item in enumerate(shown) if item not in given]
+    is_edited = len(given) == len(shown)
+    return [
+        _item_unmasked(item, index if is_edited and index in left else None, shown, stored)
+        if item not in shown or not _has_mask(item)
+        else _the_one(item, index if is_edited else None, shown, stored)
+        for index, item in enumerate(given)
+    ]
 
 
-def _is_secret(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, SecretStr | SecretBytes)
+def _item_unmasked(item: Any, index: int | None, shown: list[Any], stored: list[Any]) -> Any:
+    return unmasked(item, None, None) if index is None else unmasked(item, shown[index], stored[index])
 
 
-def _parts(annotation: Any) -> Iterator[Any]:
-    """Yield a type and all that it is made of."""
-    yield annotation
-    for part in get_args(annotation):
-        yield from _parts(part)
+def _the_one(item: Any, index: int | None, shown: list[Any], stored: list[Any]) -> Any:
+    """Return the stored item that is shown like this; of several that differ, the one that stands there."""
+    alike = [each for each, like in zip(stored, shown, strict=True) if like == item]
+    if all(each == alike[0] for each in alike):
+        return alike[0]
+    if index is not None and shown[index] == item:
+        return stored[index]
+    return unmasked(item, None, None)
 
 
-def _masked(context_class: type[BaseModel], data: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {key: field for name, field in context_class.model_fields.items() for key in (name, field.alias or name)}
-    return {key: _value(fields[key], value) if key in fields else value for key, value in data.items()}
-
-
-def _value(field: FieldInfo, value: Any) -> Any:
-    if value in (None, "") or value == ABSENT or is_omitted(value):
-        return value
-    if _is_sensitive(field):
-        return MASK
-    for context_class in filter(_is_model, _parts(field.annotation)):
-        value = _nested(context_class, value)
-    return value
-
-
-def _nested(context_class: type[BaseModel], value: Any) -> Any:
-    """Mask the fields of a nested model, wherever in lists and objects it is."""
-    if isinstance(value, list):
-        return [_nested(context_class, item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    masked = _masked(context_class, value)
-    known = context_class.model_fields.keys()
-    return {key: part if key in known else _nested(context_class, part) for key, part in masked.items()}
-
-
-def _hidden(value: Any, shown: Any) -> Iterator[Any]:
-    if isinstance(value, Mapping) and isinstance(shown, Mapping):
-        for key, part in value.items():
-            yield from _hidden(part, shown[key])
-    elif isinstance(value, list) and isinstance(shown, list):
-        for part, shown_part in zip(value, shown, strict=True):
-            yield from _hidden(part, shown_part)
-    elif shown == MASK:
-        yield value
-
-
-def _side(value: Any, shown: Any) -> Any:
-    return value if value == ABSENT or is_omitted(value) else shown
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        if len(value) >= SHORTEST_SECRET:
-            yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _texts(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _texts(part)
-    elif value is not None and not isinstance(value, bool):
-        yield from _texts(str(value))
+def _has_mask(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_mask, value.values()))
+    return any(map(_has_mask, value)) if isinstance(value, list) else value == MASK

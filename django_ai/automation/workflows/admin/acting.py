@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils import timezone
 
+from ...parameters import number_in
 from ..exceptions import WorkflowError
 from ..machine.commands import WaitKind
 from ..machine.statuses import FINAL
@@ -65,7 +66,7 @@ class Acting(RunPermissions):
             message = f"{run} is {run.status} now: {asked.label.rstrip('…').lower()} no longer applies."
             return self._back(request, run, message, messages.WARNING)
         data = request.POST if request.method == "POST" else None
-        form = asked.form(data, run=run, initial=request.GET.dict())
+        form = asked.form(data, run=run, initial=asked.form.from_link(request.GET))
         if data is not None and form.is_valid():
             try:
                 return self._do(request, run, asked, form)
@@ -110,8 +111,8 @@ class Acting(RunPermissions):
         if not self.has_view_permission(request):
             raise PermissionDenied
         runs = self.get_queryset(request).select_related("suspension", "owner")
-        number = unquote(object_id)
-        run: WorkflowRun | None = runs.filter(pk=number).first() if number.isascii() and number.isdigit() else None
+        number = number_in(unquote(object_id))
+        run: WorkflowRun | None = None if number is None else runs.filter(pk=number).first()
         if run is None:
             raise Http404(f"There is no workflow run #{object_id}.")
         return run

@@ -10,13 +10,15 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import ValidationError
+from django.core.exceptions import BadRequest, ValidationError
 from django.db.models import Max, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from ...parameters import LARGEST_NUMBER, check, number_in
 from ..exceptions import WorkflowError
 from ..models import WorkflowRun
 from ..runtime import rows
@@ -29,8 +31,15 @@ SECONDS = 3.0
 
 
 def _check_ids(text: str) -> None:
-    if not all(part.isascii() and part.isdigit() for part in text.split(",") if part):
+    if any(number_in(part) is None for part in text.split(",") if part):
         raise ValidationError("These are no numbers of runs.")
+
+
+class _Number(forms.IntegerField):
+    """A number that goes back and forth with the page."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=0, max_value=LARGEST_NUMBER, widget=forms.HiddenInput, **options)
 
 
 class BulkForm(forms.Form):
@@ -38,10 +47,10 @@ class BulkForm(forms.Form):
 
     ids = forms.CharField(required=False, validators=[_check_ids], widget=forms.HiddenInput)
     query = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
-    below = forms.IntegerField(widget=forms.HiddenInput)
-    done = forms.IntegerField(initial=0, widget=forms.HiddenInput)
-    refused = forms.IntegerField(initial=0, widget=forms.HiddenInput)
-    total = forms.CharField(widget=forms.HiddenInput)
+    below = _Number()
+    done = _Number(initial=0)
+    refused = _Number(initial=0)
+    total = forms.CharField(max_length=30, widget=forms.HiddenInput)
     reason = forms.CharField(max_length=500, required=False, widget=forms.HiddenInput)
 
 
@@ -101,7 +110,10 @@ def go_on(model_admin: Any, request: HttpRequest, verb: Verb) -> HttpResponse:
         return _to_list("")
     given = state.cleaned_data
     progress = Progress(given["below"], given["done"], given["refused"])
-    chosen = _chosen(model_admin, request, given).filter(verb.many)
+    try:
+        chosen = _chosen(model_admin, request, given).filter(verb.many)
+    except IncorrectLookupParameters as error:
+        raise BadRequest("The list has no such page or filter.") from error
     progress, is_over = _batch(request, verb, chosen, progress, given["reason"])
     if is_over:
         _tell(model_admin, request, verb, progress)
@@ -116,6 +128,7 @@ def _chosen(model_admin: Any, request: HttpRequest, given: dict[str, Any]) -> Qu
         runs: QuerySet[WorkflowRun] = model_admin.get_queryset(request)
         return runs.filter(pk__in=[int(part) for part in given["ids"].split(",") if part])
     request.GET = QueryDict(given["query"])
+    check(request.GET)
     found: QuerySet[WorkflowRun] = model_admin.get_changelist_instance(request).get_queryset(request)
     return found
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 from pydantic import BaseModel
-from pydantic import ValidationError as Misfit
 from pydantic.fields import FieldInfo
 
+from ...parameters import is_storable
 from ..exceptions import ContextInvalid
 from ..machine import context as contexts
 from ..machine.commands import WaitKind
-from ..masking import context_class_of, sensitive_fields
+from ..machine.secret_places import Place, masked, places_of
+from ..masking import context_class_of, unmasked
 from ..models import WorkflowRun
 
 PREFIX = "context_"
+
+# What the column of a run's moves holds.
+LARGEST_SEQUENCE = 2**31 - 1
 
 # A text longer than this has several lines to be edited in.
 LONG_TEXT = 80
@@ -27,9 +33,17 @@ LONG_TEXT = 80
 class ConfirmForm(forms.Form):
     """Asks nothing but whether."""
 
+    # The fields that a link may fill in. None shows what a run has: a link must not say what that is.
+    linked: tuple[str, ...] = ()
+
     def __init__(self, *args: Any, run: WorkflowRun, **kwargs: Any) -> None:
         self.run = run
         super().__init__(*args, **kwargs)
+
+    @classmethod
+    def from_link(cls, parameters: QueryDict) -> dict[str, Any]:
+        """Return the initial values that a link gives."""
+        return {name: parameters[name] for name in cls.linked if name in parameters}
 
 
 class ReasonForm(ConfirmForm):
@@ -41,7 +55,8 @@ class ReasonForm(ConfirmForm):
 class RestartForm(ConfirmForm):
     """Says from where."""
 
-    sequence = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+    linked = ("sequence",)
+    sequence = forms.IntegerField(min_value=0, max_value=LARGEST_SEQUENCE, widget=forms.HiddenInput)
 
 
 class ContextForm(ConfirmForm):
@@ -50,12 +65,16 @@ class ContextForm(ConfirmForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.context_class = context_class_of(self.run.name, self.run.version)
-        secret = sensitive_fields(self.context_class) if self.context_class else set()
+        self.place = places_of(self.context_class)
         for key, field in self._declared():
-            self.fields[PREFIX + key] = _form_field(key, field, self.initial_of(key), is_secret=key in secret)
+            self.fields[PREFIX + key] = _form_field(key, field, self.initial_of(key), self.place.key(key))
 
     def initial_of(self, key: str) -> Any:
         """Return what a field shows at first; None shows nothing."""
+        return None
+
+    def stored(self, key: str) -> Any:
+        """Return what stands behind what a field shows at first."""
         return None
 
     def _declared(self) -> Iterator[tuple[str, FieldInfo]]:
@@ -72,24 +91,36 @@ class ContextForm(ConfirmForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        self._unmask()
         if self.context_class is not None and not self.errors:
             self._check(self.context_class, self.context_fields())
         return cleaned
+
+    def _unmask(self) -> None:
+        """Put the secrets back that were left masked."""
+        for name in self._given():
+            key = name.removeprefix(PREFIX)
+            try:
+                self.cleaned_data[name] = unmasked(self.cleaned_data[name], self.initial_of(key), self.stored(key))
+            except ValueError as error:
+                self.add_error(name, str(error))
 
     def _check(self, context_class: type[BaseModel], fields: Mapping[str, Any]) -> None:
         try:
             contexts.load(context_class, {**self.run.data, **fields})
         except ContextInvalid as error:
-            faults = error.__cause__.errors() if isinstance(error.__cause__, Misfit) else []
-            for fault in faults:
-                name = PREFIX + str(fault["loc"][0]) if fault["loc"] else None
-                self.add_error(name if name in self.fields else None, fault["msg"])
+            for field, reason in error.faults or [("", str(error))]:
+                name = PREFIX + field.partition(".")[0]
+                self.add_error(name if name in self.fields else None, reason)
 
 
 class EditForm(ContextForm):
     """The context as it is, to be mended."""
 
     def initial_of(self, key: str) -> Any:
+        return masked(self.place.key(key), self.stored(key))
+
+    def stored(self, key: str) -> Any:
         return self.run.data.get(key)
 
     def clean(self) -> dict[str, Any]:
@@ -108,12 +139,17 @@ class SignalForm(ContextForm):
     def __init__(self, *args: Any, run: WorkflowRun, **kwargs: Any) -> None:
         wait = run.waits_for
         if wait is not None and wait.kind == WaitKind.SIGNAL:
-            kwargs["initial"] = {"name": wait.name, **(kwargs.get("initial") or {})}
+            kwargs["initial"] = {"name": wait.name}
         super().__init__(*args, run=run, **kwargs)
 
 
 class JsonInput(forms.CharField):
     """A value written as JSON; what is none is taken as a text, such as a date."""
+
+    default_error_messages = {
+        "unstorable": "No database can keep this value: it is nested too deeply, or has NUL,"
+        " half of a surrogate pair, NaN or infinity in it."
+    }
 
     def prepare_value(self, value: Any) -> Any:
         return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -121,20 +157,29 @@ class JsonInput(forms.CharField):
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value)
         try:
-            return json.loads(text) if text else None
+            read = json.loads(text) if text else None
+        except RecursionError:
+            read = math.nan
         except ValueError:
             return text
+        if not is_storable(read):
+            raise ValidationError(self.error_messages["unstorable"])
+        return read
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return bool(data) and self.to_python(data) != initial
+        try:
+            return bool(data) and self.to_python(data) != initial
+        except ValidationError:
+            return True
 
 
-def _form_field(key: str, field: FieldInfo, initial: Any, *, is_secret: bool) -> forms.Field:
+def _form_field(key: str, field: FieldInfo, initial: Any, place: Place) -> forms.Field:
     about: dict[str, Any] = {"label": key.replace("_", " "), "required": False, "help_text": field.description or ""}
-    if is_secret:
+    if place.is_secret:
         secret = forms.PasswordInput(attrs={"autocomplete": "off"})
         about["help_text"] = "Kept secret. Leave it empty to keep it as it is."
-        return forms.CharField(widget=secret, **about)
+        kind = forms.CharField if place.takes_text else JsonInput
+        return kind(widget=secret, **about)
     if field.annotation is bool and initial is not None:
         return forms.TypedChoiceField(
             choices=[("true", "Yes"), ("false", "No")],

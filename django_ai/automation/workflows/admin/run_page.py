@@ -18,8 +18,8 @@ from ...events.models import Event
 from ..authoring.reading import read_graph
 from ..drawing.svg import Marks, draw
 from ..machine.statuses import CANCELLED, FAILED, RUNNING, SUSPENDED
-from ..masking import Mask
-from ..models import PastWait, Restart, Signal, SignalKind, StepExecution, WorkflowRun
+from ..masking import Mask, changes_in
+from ..models import Restart, Signal, SignalKind, WorkflowRun
 from ..runtime import rows
 from . import links, timeline
 from .sentences import sentence
@@ -59,7 +59,7 @@ def collect(run: WorkflowRun, now: datetime, visible: Callable[..., QuerySet[Any
     executions = _newest(run.step_executions.all(), "sequence", MOST_VISITS)
     waits = _newest(run.past_waits.all(), "sequence", MOST_VISITS)
     messages = _newest(run.signals.all(), "pk", MOST_MESSAGES)
-    mask = Mask.of(run).knowing(_earlier_fields(executions, waits, messages))
+    mask = Mask.of(run, changes_in(executions, waits, messages), messages)
     history = timeline.with_messages(timeline.rows_of(run, executions, waits, mask), messages)
     return {
         "run": run,
@@ -84,17 +84,6 @@ def collect(run: WorkflowRun, now: datetime, visible: Callable[..., QuerySet[Any
     }
 
 
-def _earlier_fields(
-    executions: Iterable[StepExecution], waits: Iterable[PastWait], messages: Iterable[Signal]
-) -> Iterator[dict[str, Any]]:
-    """Yield what fields of the context were before and after: an old error may tell a secret of then."""
-    changed = [execution.changes for execution in executions] + [message.changes for message in messages]
-    changed += [wait.visit.get("changes", {}) for wait in waits]
-    for changes in changed:
-        for side in (0, 1):
-            yield {name: sides[side] for name, sides in changes.items()}
-
-
 def _newest(found: QuerySet[Any], order: str, most: int) -> list[Any]:
     return list(found.order_by(f"-{order}")[:most])[::-1]
 
@@ -116,7 +105,7 @@ def _message(message: Signal, mask: Mask) -> Message:
         shown_payload = payload
     else:
         link = links.of_event(payload.get("event_id")) if message.kind == SignalKind.EVENT else ""
-        shown_payload = mask.data(payload)
+        shown_payload = mask.payload(payload)
     texts = [(name, mask.text(shown(value))) for name, value in shown_payload.items()]
     return Message(message, texts, timeline.changes_of(message.changes, mask), link)
 

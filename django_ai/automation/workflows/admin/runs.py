@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from ...parameters import CheckedParameters, check
 from ..machine.statuses import CANCELLED
 from ..masking import context_class_of, has_secrets
 from ..models import WorkflowRun
@@ -34,7 +35,7 @@ class RunList(ChangeList):
 
 
 @admin.register(WorkflowRun)
-class WorkflowRunAdmin(Acting):
+class WorkflowRunAdmin(CheckedParameters, Acting):
     """Shows runs, and lets those who may move them."""
 
     list_display = ("run", "state", "step", "news", "age")
@@ -66,6 +67,7 @@ class WorkflowRunAdmin(Acting):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list, with the counts of each status above it."""
+        check(request.GET)
         every = self.get_queryset(request)
         chosen = request.GET.get("status")
         counts = [(status, count, status == chosen) for status, count in bounds.counts_by_status(every)]

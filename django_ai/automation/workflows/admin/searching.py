@@ -9,8 +9,9 @@ from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTransform
 from django.http import HttpRequest
 
+from ...parameters import LONGEST, is_storable, is_text, number_in
 from ..authoring.registry import registry
-from ..masking import sensitive_fields
+from ..machine.secret_places import places_of
 from ..models import RunTag, WorkflowRun
 from .bounds import CONTEXT_WINDOW, newest
 
@@ -19,6 +20,9 @@ HELP = "A run's number, idempotency key or tag; tag:name for all with a tag; fie
 # Of the runs with a tag that is looked for together with numbers and keys, the newest.
 MOST_TAGGED = 1_000
 
+# Of a whole number in JSON some databases keep no more.
+LARGEST = 10**15
+
 
 def search(request: HttpRequest, runs: QuerySet[WorkflowRun], term: str) -> QuerySet[WorkflowRun]:
     """Return those of ``runs`` that a search term finds."""
@@ -26,6 +30,8 @@ def search(request: HttpRequest, runs: QuerySet[WorkflowRun], term: str) -> Quer
     field, equals, value = term.partition("=")
     if not term:
         return runs
+    if not is_text(term, LONGEST):
+        return runs.none()
     if term.startswith("tag:"):
         return runs.filter(tags__name=term.removeprefix("tag:").strip())
     if equals and field.strip():
@@ -40,23 +46,47 @@ def _named(using: str, term: str) -> list[int]:
     keyed = WorkflowRun.objects.using(using).filter(name__in=names, idempotency_key=term)
     tagged = RunTag.objects.using(using).filter(name=term).order_by("-run_id")
     found = [*keyed.values_list("pk", flat=True), *tagged.values_list("run_id", flat=True)[:MOST_TAGGED]]
-    number = term.removeprefix("#")
-    return [*found, int(number)] if number.isascii() and number.isdigit() and len(number) < 19 else found
+    number = number_in(term.removeprefix("#"))
+    return found if number is None else [*found, number]
 
 
 def _with_value(request: HttpRequest, runs: QuerySet[WorkflowRun], field: str, value: str) -> QuerySet[WorkflowRun]:
-    if any(field in sensitive_fields(definition.context_class) for definition in registry):
-        return runs.none()  # who may not read a field may not guess it either
-    values = [value, *_as_json(value)]
+    readable = _runs_that_show(field)
+    if not readable:
+        return runs.none()
     found = Q()
-    for possible in values:
+    for possible in (value, *_as_json(value)):
         found |= Q(_searched=possible)
-    return newest(request, runs, CONTEXT_WINDOW).alias(_searched=KeyTransform(field, "data")).filter(found)
+    seen = newest(request, runs.filter(readable), CONTEXT_WINDOW)
+    return seen.alias(_searched=KeyTransform(field, "data")).filter(found)
+
+
+def _runs_that_show(field: str) -> Q:
+    """Return the runs on whose pages the whole value of a field is shown: what a person may not read stays unfound.
+
+    Invariant: the search looks at no value that the page of its run masks.
+    """
+    found = Q()
+    for name in {definition.name for definition in registry}:
+        versions = {item.version: _shows(item.context_class, field) for item in registry if item.name == name}
+        newest_one = registry.find(name).version
+        if versions[newest_one]:  # by which runs of a version that is gone are read
+            others = [version for version, shows in versions.items() if not shows]
+            found |= Q(name=name) & ~Q(version__in=others) if others else Q(name=name)
+        elif shown := [version for version, shows in versions.items() if shows]:
+            found |= Q(name=name, version__in=shown)
+    return found
+
+
+def _shows(context_class: Any, field: str) -> bool:
+    place = places_of(context_class).key(field)
+    return bool(place.schemas) and not place.holds_secrets
 
 
 def _as_json(text: str) -> list[Any]:
+    """Return what a text says as JSON, if every database can compare it."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
-    return [] if value is None else [value]
+    return [value] if value is not None and is_storable(value, LARGEST) else []

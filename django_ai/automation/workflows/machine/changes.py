@@ -45,7 +45,7 @@ def undo(data: Mapping[str, Any], latest_first: Iterable[Changes]) -> tuple[dict
 
 def is_omitted(value: object) -> bool:
     """Say whether this stands for a value that was too large to keep."""
-    return isinstance(value, Mapping) and OMITTED in value
+    return isinstance(value, Mapping) and value.keys() == {OMITTED} and isinstance(value[OMITTED], int)
 
 
 def _kept(value: Any, longest: int) -> Any:

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, PrivateAttr, ValidationError
 from pydantic_core import to_jsonable_python
 
-from ..exceptions import ContextInvalid, pydantic_reasons
+from ..exceptions import ContextInvalid, pydantic_faults
+from .redaction import Redactor, secrets_in, told
+from .secret_places import places_of
 
 ContextT = TypeVar("ContextT", bound=BaseModel)
 
@@ -44,16 +46,34 @@ class Unfitting(BaseModel, extra="allow"):
 
 def load(context_class: type[ContextT], data: Mapping[str, Any]) -> ContextT:
     """Return ``data`` as a context. Raises ContextInvalid, which names each field at fault."""
+    intro = f"The context does not fit {context_class.__qualname__}"
     try:
         return context_class.model_validate(data)
     except ValidationError as error:
-        raise ContextInvalid(
-            f"The context does not fit {context_class.__qualname__}: {pydantic_reasons(error.errors())}."
-        ) from error
-    except Exception as error:  # pydantic lets pass what a validator of the user's raises otherwise
-        raise ContextInvalid(
-            f"The context does not fit {context_class.__qualname__}: {type(error).__name__}: {error}"
-        ) from error
+        # Not "from error": pydantic's own text quotes the values.
+        raise misfit(intro, context_class, data, error) from None
+    except Exception as error:  # noqa: BLE001 - pydantic lets pass what a validator of the user's raises otherwise
+        clear = _redactor(context_class, data)
+        text = f"{intro}: {type(error).__name__}: {clear(str(error))}"
+        raise ContextInvalid(text) from told(error, clear)
+
+
+def misfit(
+    intro: str, context_class: type[BaseModel], data: Mapping[str, Any], error: ValidationError
+) -> ContextInvalid:
+    """Return pydantic's error about ``data`` as one of ours, which does not quote the secrets in them.
+
+    ContextInvalid has the faults too, by field.
+    """
+    clear = _redactor(context_class, data)
+    faults = [(clear(field), clear(reason)) for field, reason in pydantic_faults(error.errors(include_input=False))]
+    invalid = ContextInvalid(f"{intro}: {'; '.join(f'{field}: {reason}' for field, reason in faults)}.")
+    invalid.faults = faults
+    return invalid
+
+
+def _redactor(context_class: type[BaseModel], data: Any) -> Redactor:
+    return Redactor(secrets_in(places_of(context_class), data))
 
 
 def dump(context: BaseModel) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from ...conf import settings
 from ..machine.commands import CLOCKS
 from ..machine.definition import WorkflowDefinition
+from ..machine.redaction import told
 from ..machine.statuses import FAILED
 from ..models import WorkflowRun
+from ..runtime import redaction
 from ..runtime.hearing import ALL, NONE, Claimed, Kind, Listener, Notice
 
 INSTRUMENTATION = "django_ai.workflows"
@@ -102,11 +104,26 @@ def _attempt(tracer: trace.Tracer, claim: Claimed) -> Iterator[None]:
                 "django_ai.sequence": run.sequence,
             },
             links=[Link(taken_in)] if taken_in.is_valid else [],
+            record_exception=False,  # it would be recorded with the secrets of the context
+            set_status_on_exception=False,
         ) as span:
-            yield
+            with _told(span, claim):
+                yield
             _conclude(span, claim.run, visit)
     finally:
         contexts.detach(token)
+
+
+@contextmanager
+def _told(span: trace.Span, claim: Claimed) -> Iterator[None]:
+    """Record an exception that ends the attempt, cleared of secrets."""
+    try:
+        yield
+    except Exception as error:
+        shown = told(error, redaction.redactor_of(claim.run))
+        span.record_exception(shown)
+        span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {shown}"))
+        raise
 
 
 def _conclude(span: trace.Span, run: WorkflowRun, visit: tuple[int, str]) -> None:

@@ -20,10 +20,11 @@ from ..exceptions import StaleClaim, StepTimedOut, WorkerLost, describe, storabl
 from ..machine.decide import decide
 from ..machine.definition import Retry, StepDefinition, WorkflowDefinition
 from ..machine.happenings import Happening, Raised, Returned
+from ..machine.redaction import told
 from ..machine.state import Failure, RunState, Transition
 from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
-from . import call, code, commit, heartbeat, notices, pace, posting, rows, stopping, timeouts, vendors
+from . import call, code, commit, heartbeat, notices, pace, posting, redaction, rows, stopping, timeouts, vendors
 from .turn import Claim, Posted, Turn
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def _attempt(claim: Claim, turn: Turn) -> bool:
     run = claim.run
     definition, step = code.of(run)
     _check_attempts(run, definition.retry_of(step))
-    context = code.context_of(run, definition)
+    context = claim.context = code.context_of(run, definition)
     if not step.atomic:
         value = _call(claim, definition, step, context)
     else:
@@ -118,6 +119,8 @@ def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
 
 def _settle(claim: Claim, definition: WorkflowDefinition | None, happening: Happening, turn: Turn) -> bool:
     transition = _decide(claim, definition, happening)
+    if isinstance(happening, Raised):
+        transition = redaction.of_transition(claim.run, transition, claim.context)
     return commit.commit(claim.run, transition, claim.watch.now(), turn=turn)
 
 
@@ -162,7 +165,7 @@ def _settle_failure(claim: Claim, fence: tuple[int, int], error: Exception, turn
     text = storable("".join(traceback.format_exception(error)))
     happening = Raised(error, traceback=text, chance=random.random())
     stays = _settle_locked(claim, fence, happening, turn)
-    notices.raised(claim, error)
+    notices.raised(claim, told(error, redaction.redactor_of(claim.run, claim.context)))
     return stays
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from ... import clock
 from ...conf import settings
+from ...events import consequences
 from ...events.models import Event
 from .. import logs
 from ..authoring.registry import registry
@@ -65,7 +66,8 @@ def _start(burst_id: int) -> bool:
         except Exception as error:  # the user's create_context may raise anything
             text = "Workflow %r could not be started for a burst of events."
             logger.exception(text, burst.workflow, extra=logs.fields(workflow=burst.workflow))
-            burst.error = describe(error)
+            events = Event.objects.using(rows.alias()).filter(pk__in=burst.event_ids)
+            burst.error = consequences.redactor_of(*events)(describe(error))
             burst.due_at = clock.now() + timedelta(seconds=settings.EVENT_RETRY_SECONDS)
             burst.save()
             return False

@@ -15,7 +15,7 @@ from ..machine.changes import Changes, between
 from ..machine.state import Transition
 from ..machine.statuses import COMPLETED, FINAL
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
-from . import announcing, columns, creating, history, inbox, notices, rows, vendors
+from . import announcing, columns, creating, history, inbox, notices, redaction, rows, vendors
 from .turn import Turn
 from .writes import NewRow, Writes
 
@@ -190,6 +190,7 @@ def prepare(
     Raises:
         ContextInvalid, ContextTooLarge: as ``commit``.
     """
+    transition = redaction.of_transition(run, transition)
     fence = _fence(run, unlocked=unlocked)
     claim = turn is not None and turn.stays(run.name, run.version, transition)
     child = creating.prepare_child(run, transition.child, now, turn) if transition.child else None

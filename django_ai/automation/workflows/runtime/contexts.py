@@ -11,9 +11,10 @@ from pydantic import BaseModel, ValidationError
 from ...events.models import Event
 from ...signatures import takes_any_keyword
 from ..authoring.inputs import inputs_of, misfit
-from ..exceptions import ContextInvalid, pydantic_reasons
+from ..exceptions import ContextInvalid
 from ..machine import context as machine_context
 from ..machine.definition import WorkflowDefinition
+from ..machine.secret_places import declared, places_of
 
 
 def make_context(definition: WorkflowDefinition, arguments: Mapping[str, Any]) -> BaseModel:
@@ -25,18 +26,19 @@ def make_context(definition: WorkflowDefinition, arguments: Mapping[str, Any]) -
     create_context = getattr(definition.cls, "create_context", None)
     if not isinstance(arguments, Mapping):
         raise ContextInvalid(
-            f"Workflow {definition.name!r} starts with a dict of fields, {_example(definition)}, not {arguments!r}."
+            f"Workflow {definition.name!r} starts with a dict of fields, {_example(definition)}, not a {type(arguments).__name__}."
         )
     if fault := misfit(definition, arguments):
         raise ContextInvalid(f"Workflow {definition.name!r} cannot start: {fault}")
     try:
         context = (create_context or definition.context_class)(**arguments)
     except ValidationError as error:
-        raise ContextInvalid(
-            f"Workflow {definition.name!r} cannot start: {pydantic_reasons(error.errors())}."
-        ) from error
+        intro = f"Workflow {definition.name!r} cannot start"
+        known = declared(places_of(definition.context_class), arguments)
+        raise machine_context.misfit(intro, definition.context_class, known, error) from None
     if not isinstance(context, definition.context_class):
-        raise ContextInvalid(f"{definition.cls.__name__}.create_context must return a Context, not {context!r}.")
+        given = type(context).__name__
+        raise ContextInvalid(f"{definition.cls.__name__}.create_context must return a Context, not a {given}.")
     return context
 
 

@@ -225,7 +225,7 @@ def _misfit(run: WorkflowRun, payload: Mapping[str, Any]) -> str | None:
 
 def _jsonable(payload: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(payload, Mapping):
-        raise SignalRejected(f"A signal's payload is a dict of fields, not {payload!r}.")
+        raise SignalRejected(f"A signal's payload is a dict of fields, not a {type(payload).__name__}.")
     encode = DjangoJSONEncoder().default
     try:
         data: dict[str, Any] = to_jsonable_python(dict(payload), fallback=encode)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
+from pydantic import BaseModel
 
 from ... import clock
 from .. import logs
@@ -22,10 +23,11 @@ from ..machine.commands import WaitKind
 from ..machine.decide import decide
 from ..machine.definition import StepDefinition, WorkflowDefinition
 from ..machine.happenings import Returned
+from ..machine.redaction import Redactor, told
 from ..machine.state import Failure
 from ..machine.statuses import SUSPENDED
 from ..models import WorkflowRun
-from . import call, commit, heartbeat, notices, rows
+from . import call, commit, heartbeat, notices, redaction, rows
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class Claim:
     Attributes:
         run, held: the row as the claim left it, and the query for it while it is still there.
         before: what the claim changed, as it was.
+        context: the context that the step got.
     """
 
     run: WorkflowRun
@@ -70,6 +73,7 @@ class Claim:
     watch: clock.Stopwatch
     held: QuerySet[WorkflowRun]
     before: Mapping[str, Any]
+    context: BaseModel | None = None
 
     def release(self, **columns: Any) -> None:
         """Leave the run waiting for the form, as if nobody had posted it."""
@@ -98,10 +102,12 @@ def submit(run_id: int, post: Post, answer: Callable[[WorkflowRun], Answer]) -> 
         claim.release(**claim.before)
         raise
     except Exception as error:
-        claim.release(failures=_failures(claim, error))
-        logger.exception("The form %s of %s failed.", post.action, claim.run, extra=logs.about(claim.run))
-        notices.raised(claim, error)
-        raise FormFailed(_broken(claim, error)) from error
+        clear = redaction.redactor_of(claim.run, claim.context, post.arguments)
+        claim.release(failures=_failures(claim, error, clear))
+        shown, text = told(error, clear), "The form %s of %s failed."
+        logger.exception(text, post.action, claim.run, extra=logs.about(claim.run), exc_info=shown)
+        notices.raised(claim, shown)
+        raise FormFailed(_broken(claim, clear(describe(error)))) from shown
     except BaseException:
         claim.release(**claim.before)
         raise
@@ -189,7 +195,7 @@ def _call_and_settle(claim: Claim, post: Post, answer: Callable[[WorkflowRun], A
 
 
 def _call(claim: Claim, post: Post) -> Returned:
-    context = contexts.load(claim.definition.context_class, claim.run.data)
+    context = claim.context = contexts.load(claim.definition.context_class, claim.run.data)
     arguments = _fitting(claim.step, post)
     return Returned(call.call(claim.definition, claim.step, claim.run, context, **arguments), context)
 
@@ -209,18 +215,18 @@ def _fitting(step: StepDefinition, post: Post) -> dict[str, Any]:
     return given | {name: value for name, value in post.offered.items() if name in step.parameters}
 
 
-def _failures(claim: Claim, error: Exception) -> list[dict[str, Any]]:
+def _failures(claim: Claim, error: Exception, clear: Redactor) -> list[dict[str, Any]]:
     failure = Failure(
         attempt=claim.run.attempt,
-        error=describe(error),
-        traceback="".join(traceback.format_exception(error)),
+        error=clear(describe(error)),
+        traceback=clear("".join(traceback.format_exception(error))),
         at=claim.watch.now(),
     )
     return [*claim.before["failures"], rows.failure_data(failure)][-MOST_FAILURES:]
 
 
-def _broken(claim: Claim, error: Exception) -> str:
+def _broken(claim: Claim, reason: str) -> str:
     return (
         f"Step {claim.step.name!r} of run #{claim.run.pk} failed, nothing was saved and the form"
-        f" may be sent again: {describe(error)}"
+        f" may be sent again: {reason}"
     )

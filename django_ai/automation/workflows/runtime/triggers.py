@@ -9,13 +9,13 @@ from typing import Any
 from django.db.models import QuerySet
 from django.urls import NoReverseMatch, reverse
 
-from ...events.consequences import consequences
+from ...events import consequences
 from ...events.models import Event
 from ...events.subscriptions import subscribe
 from ..authoring.registry import registry
 from ..machine.definition import WorkflowDefinition
 from ..models import WorkflowRun
-from . import bursts, creating, rows, waits
+from . import bursts, creating, redaction, rows, waits
 from .contexts import event_context
 
 Visible = Callable[[Any, QuerySet[WorkflowRun]], QuerySet[WorkflowRun]]
@@ -29,7 +29,9 @@ def connect(visible: Visible) -> None:
     """
     subscribe("workflows.waits", waits.answer_waits)
     registry.watch(_subscribe)
-    consequences.append(partial(runs_started_by, visible))
+    consequences.consequences.append(partial(runs_started_by, visible))
+    consequences.masks.append(redaction.mask_event)
+    consequences.redactors.append(redaction.redactor_of_event)
 
 
 def runs_started_by(visible: Visible, event: Event, request: Any) -> list[tuple[str, str]]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pydantic import BaseModel
+
 from ... import clock
 from ...conf import settings
 from ..authoring.registry import registry
@@ -28,11 +30,13 @@ class Claim:
 
     Attributes:
         asked: by ``monotonic``, before the statement that claimed the step was sent: its lease counts from then.
+        context: the context that the step got; if the step raises, it may hold secrets that no row has.
     """
 
     run: WorkflowRun
     watch: clock.Stopwatch
     asked: float = field(default_factory=monotonic)
+    context: BaseModel | None = None
 
 
 def may_wait(place: pace.Place, attempts: int = 0) -> bool:

@@ -15,7 +15,7 @@ from django_ai.automation.workflows.core import Retry, complete, engine, fail, g
 from django_ai.automation.workflows.health import Check, Grade, Report
 from django_ai.automation.workflows.management import following
 from django_ai.automation.workflows.management.subcommands import health as health_command
-from django_ai.automation.workflows.models import WorkflowRun
+from django_ai.automation.workflows.models import Signal, WorkflowRun
 
 from ..declared import declare_inquiry, reloaded
 
@@ -238,9 +238,31 @@ def test_a_run_is_shown_as_json(call, workflows, delivery):
 def test_secrets_are_not_printed(call, workflows, delivery):
     run = engine.start(delivery, order_id=7, breaks=True, token="s3cret-token")
     workflows.drain()
-    assert "s3cret-token" in reloaded(run).error
-    for words in (["list"], ["list", "--json"], ["show", run.pk, "--traceback-of-steps"], ["show", run.pk, "--json"]):
-        assert "s3cret-token" not in call(*words)[1]
+    assert "s3cret-token" not in reloaded(run).error
+    for words in PRINTED:
+        assert "s3cret-token" not in call(*words(run.pk))[1]
+
+
+PRINTED = (
+    lambda pk: ["list"],
+    lambda pk: ["list", "--json"],
+    lambda pk: ["show", pk, "--traceback-of-steps"],
+    lambda pk: ["show", pk, "--json"],
+)
+
+
+def test_secrets_in_rows_of_earlier_versions_are_not_printed(call, workflows, delivery):
+    parent = engine.start(delivery, order_id=1)
+    run = engine.start(delivery, order_id=7, token="s3cret-token")
+    workflows.drain()
+    told = "cannot use s3cret-token"
+    failure = {"attempt": 1, "error": told, "traceback": told, "at": run.created_at.isoformat()}
+    WorkflowRun.objects.filter(pk=run.pk).update(error=told, failures=[failure], parent_run=parent)
+    sent = {"created_at": run.created_at, "state": "rejected", "error": told}
+    Signal.objects.create(run_id=run.pk, kind="signal", name="picked_up", payload={}, **sent)
+    for pk in (run.pk, parent.pk):
+        for words in PRINTED:
+            assert "s3cret-token" not in call(*words(pk))[1]
 
 
 def test_tracebacks_are_shown_to_those_who_ask(call, workflows, delivery):

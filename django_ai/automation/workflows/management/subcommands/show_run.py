@@ -12,8 +12,8 @@ from django.core.management.base import CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
-from ...masking import Mask
-from ...models import SignalState, WaitOutcome, WorkflowRun
+from ...masking import Mask, changes_in
+from ...models import PastWait, Signal, SignalState, StepExecution, WaitOutcome, WorkflowRun
 from .. import arguments
 from ..console import Column, age, bar, status_colour, took
 from ..reading import as_data, error_of, waits_for
@@ -50,18 +50,23 @@ class ShowRun(Subcommand):
 
     def handle(self, **options: Any) -> int:
         run = arguments.run(options["run"])
-        self.mask = Mask.of(run)
-        stations = sorted(_stations(run, self.mask), key=lambda station: station.sequence)
+        executions, waits, messages = (
+            list(run.step_executions.all()),
+            list(run.past_waits.all()),
+            list(run.signals.all()),
+        )
+        self.mask = Mask.of(run, changes_in(executions, waits, messages), messages)
+        stations = sorted(_stations(executions, waits, self.mask), key=lambda station: station.sequence)
         if options["json"]:
-            self.console.json(_data(run, stations, self.mask))
+            self.console.json(_data(run, stations, messages, self.mask))
             return 0
         self._head(run, timezone.now())
         self._context(run)
         self._history(stations)
-        self._messages(run)
+        self._messages(messages)
         self._children(run)
         if options["traceback_of_steps"]:
-            self._tracebacks(run)
+            self._tracebacks(run, executions)
         return 0
 
     def _head(self, run: WorkflowRun, now: datetime) -> None:
@@ -72,8 +77,8 @@ class ShowRun(Subcommand):
             ("step", f"{run.current_step}{f', attempt {run.attempt}' if run.attempt > 1 else ''}"),
             ("progress", bar(run.progress)),
             ("waits for", waits_for(run, now)),
-            ("error", error_of(run)),
-            ("key", run.idempotency_key or ""),
+            ("error", self.mask.text(run.error)),
+            ("key", self.mask.text(run.idempotency_key or "")),
             ("tags", ", ".join(tag.name for tag in run.tags.all())),
             ("owner", f"user {run.owner_id}" if run.owner_id is not None else ""),
             ("parent", f"#{run.parent_run_id}" if run.parent_run_id else ""),
@@ -91,24 +96,25 @@ class ShowRun(Subcommand):
             self.console.heading("History")
             self.console.table(_STATIONS, [(station, _station_row(station)) for station in stations])
 
-    def _messages(self, run: WorkflowRun) -> None:
-        messages = list(run.signals.filter(state__in=(SignalState.PENDING, SignalState.REJECTED)))
-        if messages:
+    def _messages(self, messages: Sequence[Signal]) -> None:
+        found = [message for message in messages if message.state in (SignalState.PENDING, SignalState.REJECTED)]
+        if found:
             self.console.heading("Messages in its inbox")
             self.console.table(
-                _MESSAGES, [(m, [m.kind, m.name, m.state, _time(m.created_at), m.error]) for m in messages]
+                _MESSAGES,
+                [(m, [m.kind, m.name, m.state, _time(m.created_at), self.mask.text(m.error)]) for m in found],
             )
 
     def _children(self, run: WorkflowRun) -> None:
-        children = list(run.child_runs.defer("data").order_by("pk"))
+        children = list(run.child_runs.order_by("pk"))
         if children:
             self.console.heading("Children")
             self.console.table(
-                _CHILDREN, [(c, [str(c.pk), c.name, c.status, c.current_step, c.error]) for c in children]
+                _CHILDREN, [(c, [str(c.pk), c.name, c.status, c.current_step, error_of(c)]) for c in children]
             )
 
-    def _tracebacks(self, run: WorkflowRun) -> None:
-        for execution in run.step_executions.order_by("sequence"):
+    def _tracebacks(self, run: WorkflowRun, executions: Sequence[StepExecution]) -> None:
+        for execution in executions:
             self._failures(execution.step_name, execution.failures)
         self._failures(run.current_step, run.failures)
 
@@ -139,11 +145,11 @@ _CHILDREN = (
 )
 
 
-def _stations(run: WorkflowRun, mask: Mask) -> Iterator[Station]:
-    for row in run.step_executions.all():
+def _stations(executions: Sequence[StepExecution], waits: Sequence[PastWait], mask: Mask) -> Iterator[Station]:
+    for row in executions:
         ran = (row.status, row.attempts, row.started_at, row.created_at, mask.text(row.error))
         yield Station(row.sequence, row.step_name, "step", *ran)
-    for wait in run.past_waits.all():
+    for wait in waits:
         what = f"wait for {wait.kind} {wait.name}".rstrip()
         yield Station(wait.sequence, wait.step_name, what, wait.outcome, 0, wait.started_at, wait.ended_at, "")
 
@@ -161,16 +167,22 @@ def _station_row(station: Station) -> list[str]:
     ]
 
 
-def _data(run: WorkflowRun, stations: Sequence[Station], mask: Mask) -> dict[str, Any]:
+def _data(run: WorkflowRun, stations: Sequence[Station], messages: Sequence[Signal], mask: Mask) -> dict[str, Any]:
     return {
         **as_data(run),
+        "error": mask.text(run.error),
         "tags": [tag.name for tag in run.tags.all()],
         "context": mask.data(run.data),
         "history": [station.as_data() for station in stations],
         "failures": [{**failure, **_masked(failure, mask)} for failure in run.failures],
-        "inbox": list(run.signals.values("id", "kind", "name", "state", "error", "created_at")),
+        "inbox": [_of_message(message, mask) for message in messages],
         "children": list(run.child_runs.order_by("pk").values_list("pk", flat=True)),
     }
+
+
+def _of_message(message: Signal, mask: Mask) -> dict[str, Any]:
+    data = {name: getattr(message, name) for name in ("kind", "name", "state", "created_at")}
+    return {"id": message.pk, **data, "error": mask.text(message.error)}
 
 
 def _masked(failure: dict[str, Any], mask: Mask) -> dict[str, str]:

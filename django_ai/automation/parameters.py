@@ -1,0 +1,97 @@
+"""What the pages take from an address or a form: names they know, and values that every database can take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse, QueryDict
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+
+    Base = ModelAdmin[Any]
+else:
+    Base = object
+
+# The longest value of a parameter; names and keys are shorter.
+LONGEST = 1_000
+
+# What the column of a run's number holds.
+LARGEST_NUMBER = 2**63 - 1
+
+
+def number_in(text: str) -> int | None:
+    """Return the number that a text is, or None where it is none that a row can have."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_NUMBER))):
+        return None
+    return number if (number := int(text)) <= LARGEST_NUMBER else None
+
+
+def is_text(text: str, longest: int) -> bool:
+    """Return whether every database takes a text: without NUL or half of a surrogate pair, and not too long."""
+    if len(text) > longest or "\0" in text:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def is_storable(value: Any, largest: float = math.inf) -> bool:
+    """Return whether every database takes a JSON value, whose numbers are at most ``largest``."""
+    try:
+        return all(_is_storable_alone(part, largest) for part in _parts(value))
+    except RecursionError:
+        return False
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    yield value
+    if isinstance(value, dict):
+        yield from value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _parts(part)
+
+
+def _is_storable_alone(value: Any, largest: float) -> bool:
+    if isinstance(value, str):
+        return is_text(value, len(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return not isinstance(value, int | float) or abs(value) <= largest
+
+
+class CheckedParameters(Base):
+    """Answers a parameter that the page does not know, or cannot take, with 400.
+
+    Invariant: no lookup comes from the address. Those of Django's admin follow any field, and read
+    letter by letter what the page masks.
+    """
+
+    # Beside the names of filters: parameters of fields.
+    lookups: tuple[str, ...] = ()
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the parameters of the list's filters alone."""
+        names = {getattr(item, "parameter_name", None) for item in self.list_filter}
+        return lookup in names or lookup in self.lookups
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list, if its parameters and the selected rows make sense."""
+        check(request.GET)
+        check(request.POST)
+        if any(number_in(text) is None for text in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            raise BadRequest("These are no numbers of rows.")
+        return super().changelist_view(request, extra_context)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the row of this number, or None."""
+        return None if number_in(object_id) is None else super().get_object(request, object_id, from_field)
+
+
+def check(parameters: QueryDict) -> None:
+    """Raise BadRequest where a parameter is no text that every database takes."""
+    for name, values in parameters.lists():
+        if not all(is_text(str(text), LONGEST) for text in (name, *values)):
+            raise BadRequest(f"The parameter {name[:50]!r} makes no sense here.")
