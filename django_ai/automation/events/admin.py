@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
 from django.core.serializers.json import DjangoJSONEncoder
@@ -89,10 +89,10 @@ class EventAdmin(CheckedParameters, Base):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Event | None:
         """Return the event of a page, which remembers for whom it is shown."""
-        event = super().get_object(request, object_id, from_field)
+        event: Any = super().get_object(request, object_id, from_field)
         if event is not None:
-            event.shown_to = request  # type: ignore[attr-defined]
-        return event
+            event.shown_to = request
+        return cast("Event | None", event)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Event | None = None) -> tuple[str, ...]:
         return (*_WHAT, *_WHEN, *_OUTCOME)

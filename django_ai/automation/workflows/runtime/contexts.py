@@ -25,9 +25,9 @@ def make_context(definition: WorkflowDefinition, arguments: Mapping[str, Any]) -
     """
     create_context = getattr(definition.cls, "create_context", None)
     if not isinstance(arguments, Mapping):
-        given = type(arguments).__name__
         raise ContextInvalid(
-            f"Workflow {definition.name!r} starts with a dict of fields, {_example(definition)}, not a {given}."
+            f"Workflow {definition.name!r} starts with a dict of fields, {_example(definition)},"
+            f" not a {type(arguments).__name__}."
         )
     if fault := misfit(definition, arguments):
         raise ContextInvalid(f"Workflow {definition.name!r} cannot start: {fault}")
