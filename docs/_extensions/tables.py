@@ -90,6 +90,7 @@ _TYPES = {
     "FloatField": "number",
     "ForeignKey": "key",
     "JSONField": "JSON",
+    "UUIDField": "UUID",
     "OneToOneField": "key",
     "PositiveIntegerField": "integer",
     "TextField": "text",

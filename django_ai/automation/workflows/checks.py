@@ -14,10 +14,14 @@ from django.db import connections
 from ..broker import check_celery
 from ..conf import check_settings
 from ..documentation import register_check
-from .authoring.graph import Edge, EdgeKind, Graph
+from .authoring import waits
+from .authoring.graph import Edge, EdgeKind, Graph, WaitCall
 from .authoring.reading import read_graph
 from .authoring.registry import registry
 from .authoring.sources import Place
+from .exceptions import InvalidCommand
+from .machine.commands import WaitKind
+from .machine.correlation import check_wait
 from .machine.definition import WorkflowDefinition
 from .runtime import rows
 
@@ -53,9 +57,23 @@ def _faults(definition: WorkflowDefinition, graph: Graph) -> Iterator[CheckMessa
         leads = f"{_LEADS[edge.kind]} {edge.target!r}, which is no step of it{_at(edge.place)}."
         text = f"Step {edge.source!r} of {workflow} {leads}"
         yield Error(text, hint=_alternative(definition, edge), obj=cls, id="django_ai.E012")
+    for call in graph.waits:
+        if reason := _fault_of(definition, call):
+            text = f"Step {call.step!r} of {workflow} returns a wait that cannot be made{_at(call.place)}. {reason}"
+            yield Error(text, hint="The run would fail at this step.", obj=cls, id="django_ai.E013")
     for node in graph.unreachable():
         text = f"Nothing leads to step {node.name!r} of {workflow}{_at(node.place)}."
         yield CheckWarning(text, hint="Go to it from another step, or delete it.", obj=cls, id="django_ai.W011")
+
+
+def _fault_of(definition: WorkflowDefinition, call: WaitCall) -> str | None:
+    """Return what is wrong with the arguments that the code shows of a wait, or None."""
+    make = waits.wait.for_signal if call.kind is WaitKind.SIGNAL else waits.wait.for_event
+    try:
+        check_wait(make(call.name or call.step, **call.arguments), definition.context_class)
+    except (InvalidCommand, TypeError) as error:
+        return str(error)
+    return None
 
 
 def _alternative(definition: WorkflowDefinition, edge: Edge) -> str:

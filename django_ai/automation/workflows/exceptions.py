@@ -136,8 +136,12 @@ class FormFailed(WorkflowError):
         return gettext("Something went wrong and nothing was saved. The form may be sent again.")
 
 
+class UnknownSignal(WorkflowError, LookupError):
+    """The run's workflow never waits for a signal of this name."""
+
+
 class SignalRejected(WorkflowError, ValueError):
-    """A signal's payload does not fit the Context of a run that waits for it.
+    """A signal's payload does not fit the wait, or the Context, of a run.
 
     ``rejections`` holds one ``(run_id, reason)`` for each run that was not resumed;
     ``accepted`` counts the runs that the signal was handed to all the same.

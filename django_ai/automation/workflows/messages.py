@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
@@ -48,6 +50,9 @@ class Signal(models.Model):
     name = ExactCharField(max_length=200, blank=True)
     payload = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
     sequence = models.PositiveIntegerField(null=True, blank=True)
+    run_sequence = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The run's number when a signal without a sequence was sent."
+    )
     state = models.CharField(max_length=10, choices=SignalState.choices, default=SignalState.PENDING)
     changes = models.JSONField(default=dict, blank=True, help_text="What it changed: {field: [before, after]}.")
     error = models.TextField(blank=True)
@@ -67,3 +72,24 @@ class Signal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} to run {self.run_id}"
+
+
+class SignalKey(models.Model):
+    """The idempotency key of a signal to a run: of all signals with this key the run gets one.
+
+    A table of its own, since few signals have a key and an index over all of them would be written for each.
+    The sender makes the primary key, and so finds out which of the rows that it inserted were the first.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    # Without a constraint, as for Signal.
+    run = models.ForeignKey(
+        "WorkflowRun", on_delete=models.CASCADE, related_name="signal_keys", db_constraint=False, db_index=False
+    )
+    key = ExactCharField(max_length=200)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "key"], name="workflow_signal_once_per_key")]
+
+    def __str__(self) -> str:
+        return f"{self.key} to run {self.run_id}"

@@ -15,7 +15,7 @@ from ..fields import ExactCharField
 from . import display
 from .machine.commands import WaitKind
 from .machine.statuses import FINAL, WorkflowStatus
-from .messages import Signal, SignalKind, SignalState
+from .messages import Signal, SignalKey, SignalKind, SignalState
 from .records import KIND_CHOICES, STATUS_CHOICES, PastWait, Restart, StepExecution, WaitOutcome
 from .vitals import Pulse
 
@@ -26,6 +26,7 @@ __all__ = [
     "Restart",
     "RunTag",
     "Signal",
+    "SignalKey",
     "SignalKind",
     "SignalState",
     "StepExecution",
@@ -197,6 +198,7 @@ class Suspension(models.Model):
     then = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null: there is none
     on_timeout = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null: there is none
     resumes_body = models.BooleanField(default=False)
+    accepts = models.JSONField(null=True, blank=True, help_text="Which payloads the wait takes; empty: any.")
     display = models.JSONField(default=dict, blank=True)
     visit = models.JSONField(default=dict, blank=True, help_text="The step's visit that led here.")
     created_at = models.DateTimeField()

@@ -441,3 +441,47 @@ def test_a_time_out_that_comes_after_the_glance_at_an_answer_wins_alone(sent, af
         "gave up",
         [],
     )
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+@pytest.mark.parametrize("broadcast", [False, True])
+def test_of_signals_with_one_key_a_run_gets_one(sent, _round, broadcast):
+    run = suspended(declare_collector(3), sent)
+    to = {} if broadcast else {"run": run}
+    senders = [lambda: engine.signal("answer", {"text": "yes"}, key="click", **to)] * 4
+    assert sorted(together(*senders)) == [0, 0, 0, 1]
+    work(sent)
+    assert reloaded(run).data["answers"] == ["yes"]
+
+
+@SECOND_TRANSACTION
+def test_a_key_is_free_for_the_next_sender_when_the_first_one_rolls_back(sent):
+    run = suspended(declare_collector(3), sent)
+    has_sent, may_end = threading.Event(), threading.Event()
+
+    def gives_up():
+        with transaction.atomic():
+            engine.signal("answer", {"text": "no"}, run=run, key="click")
+            has_sent.set()
+            may_end.wait(20)
+            transaction.set_rollback(True)
+
+    def waits_for_it():
+        has_sent.wait(20)
+        may_end.set()
+        return engine.signal("answer", {"text": "yes"}, run=run, key="click")
+
+    assert together(gives_up, waits_for_it) == [None, 1]
+    work(sent)
+    assert reloaded(run).data["answers"] == ["yes"]
+
+
+@SECOND_TRANSACTION
+def test_a_signal_of_a_sender_that_did_not_see_the_fresh_wait_does_not_count(sent):
+    run = engine.start(declare_inquiry(fresh=True))
+    with transaction.atomic():
+        engine.signal("answer", {"text": "early"}, run=run)
+        elsewhere(lambda: work(sent))  # the wait begins before the sender commits
+        assert reloaded(run).status == "suspended"
+    work(sent)
+    assert (reloaded(run).status, Signal.objects.get().state) == ("suspended", "missed")

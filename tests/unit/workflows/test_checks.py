@@ -10,6 +10,7 @@ from django.apps import apps
 from django.core import checks as django_checks
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.db.backends.sqlite3.base import DatabaseWrapper
+from pydantic import BaseModel
 
 from django_ai.automation import broker, conf, documentation
 from django_ai.automation.workflows import checks
@@ -231,3 +232,51 @@ def test_every_id_is_documented(pytestconfig):
     ids = {code for path in sources for code in re.findall(r'"(django_ai\.[EW]\d+)"', path.read_text())}
     assert {"django_ai.E001", "django_ai.W002", "django_ai.E012"} <= ids
     assert [code for code in sorted(ids) if f"`{code}`" not in page] == []
+
+
+class Approval(BaseModel):
+    approved: bool
+    by: str = ""
+
+
+class TakesTooMuch:
+    class Context(BaseModel):
+        approved: bool = False
+
+    @step(start=True)
+    def fields(self):
+        return wait("decision", fields=["aproved"], then=self.model)  # fields
+
+    @step()
+    def model(self):
+        return wait("decision", payload=Approval, then=self.key)  # model
+
+    @step()
+    def key(self):
+        return wait.for_event("paid", correlate="{approved.real}", then=self.sound)  # key
+
+    @step()
+    def sound(self):
+        return wait("decision", fields=["approved"], correlate="{approved}", then=self.unknown)
+
+    @step()
+    def unknown(self):
+        return wait("decision", fields=self.context.names)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("fields", "takes 'aproved', which the Context does not declare. Did you mean 'approved'?"),
+        ("model", "takes 'by', which the Context does not declare. It declares: approved."),
+        ("key", "only names of context fields may stand in braces, such as {order_id}, not {approved.real}."),
+    ],
+)
+def test_a_returned_wait_that_cannot_be_made_is_reported_with_its_line(name, reason):
+    workflow("takes_too_much")(TakesTooMuch)
+    texts = {text.split("'")[1]: text for code, text, _ in found(checks.check_workflows) if code == "django_ai.E013"}
+    assert sorted(texts) == ["fields", "key", "model"]
+    lines = inspect.getsource(inspect.getmodule(line_of)).splitlines()
+    [number] = [number for number, line in enumerate(lines, 1) if line.endswith(f"# {name}")]
+    assert texts[name].endswith(reason)
+    assert f"({__file__}:{number})" in texts[name]

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
+from ..machine.commands import WaitKind
 from ..machine.definition import WorkflowDefinition
 from ..machine.statuses import COMPLETED, FAILED, WorkflowStatus
 from . import commands, waits
 from .arguments import step_name
-from .graph import EdgeKind
+from .graph import EdgeKind, WaitCall
 from .registry import DEFINITION_ATTRIBUTE
 from .sources import UNKNOWN, Source
 
@@ -25,6 +26,11 @@ WAITS: dict[Any, EdgeKind] = {
 }
 ENDS: dict[Any, WorkflowStatus] = {commands.complete: COMPLETED, commands.fail: FAILED}
 COMMANDS = [commands.goto, commands.sleep, commands.run_subflow, *WAITS, *ENDS]
+
+_KINDS = {EdgeKind.SIGNAL: WaitKind.SIGNAL, EdgeKind.EVENT: WaitKind.EVENT}
+
+# The arguments of a wait that depend on the Context, so that its declaration shows a mistake in them.
+_CHECKED = ("fields", "payload", "correlate")
 
 # An argument that a call does not have, or has as None.
 _ABSENT = ast.Constant(None)
@@ -81,6 +87,30 @@ class CommandCall:
         yield from self._ways(EdgeKind.TIMEOUT, timeouts, label)
         if not then:
             yield COMPLETED
+
+    def wait(self) -> WaitCall | None:
+        """Return the call as a wait, None where it is none."""
+        command = command_of(self.source, self.call)
+        if command not in WAITS:
+            return None
+        name = self.source.value(self._argument("name", 0))
+        given = {argument: self._literal(self._argument(argument)) for argument in _CHECKED}
+        return WaitCall(
+            step=self.step,
+            kind=_KINDS[WAITS[command]],
+            name=name if isinstance(name, str) else None,
+            arguments={argument: value for argument, value in given.items() if value not in (None, UNKNOWN)},
+            place=self.source.place(self.call),
+        )
+
+    def _literal(self, argument: ast.expr) -> Any:
+        match argument:
+            case ast.List(elts=parts) | ast.Tuple(elts=parts):
+                values = [self.source.value(part) for part in parts]
+                return UNKNOWN if UNKNOWN in values else values
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in self.selves:
+                return inspect.getattr_static(self.definition.cls, attribute, UNKNOWN)
+        return self.source.value(argument)
 
     def _following(self, timeouts: list[str | None]) -> list[str | None]:
         if None in timeouts:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from ..machine.commands import WaitKind
 from ..machine.statuses import WorkflowStatus
@@ -51,6 +53,7 @@ class Node:
         label: the name of that signal or event.
         ends: the statuses with which a run may end here.
         readable: whether its code could be read; if not, the edges that leave it are not known.
+        complete: whether all commands that it may return are known, though perhaps not all their arguments.
         place: the file and line of its ``def``, None where unreadable.
     """
 
@@ -60,6 +63,26 @@ class Node:
     label: str = ""
     ends: tuple[WorkflowStatus, ...] = ()
     readable: bool = True
+    complete: bool = True
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitCall:
+    """A wait for a signal or an event that a step returns.
+
+    Attributes:
+        step: the step.
+        kind: what it waits for.
+        name: the name of the signal or event; None where only the run will tell.
+        arguments: those of its further arguments that the code says.
+        place: the file and line of the call.
+    """
+
+    step: str
+    kind: WaitKind
+    name: str | None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     place: Place | None = None
 
 
@@ -71,12 +94,21 @@ class Graph:
     version: str
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
+    waits: tuple[WaitCall, ...] = ()
     place: Place | None = None
 
     def missing(self) -> tuple[Edge, ...]:
         """Return the edges that lead to a step which does not exist."""
         names = {node.name for node in self.nodes}
         return tuple(edge for edge in self.edges if edge.target is not None and edge.target not in names)
+
+    def signals(self) -> frozenset[str] | None:
+        """Return the names of all signals that a run may wait for, or None where the code does not say them all."""
+        names = {wait.name for wait in self.waits if wait.kind is WaitKind.SIGNAL}
+        if None in names or not all(node.readable and node.complete for node in self.nodes):
+            return None
+        entries = {node.label for node in self.nodes if node.waits_for is WaitKind.SIGNAL}
+        return frozenset(entries | {name for name in names if name})
 
     def unreachable(self) -> tuple[Node, ...]:
         """Return the steps that no run can reach; none as long as an unknown edge may lead there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
@@ -12,7 +13,8 @@ from ..machine.definition import StepDefinition, WorkflowDefinition
 from ..machine.statuses import WorkflowStatus
 from . import sources
 from .calls import WAITS, CommandCall, Way, command_of
-from .graph import Edge, EdgeKind, Graph, Node
+from .graph import Edge, EdgeKind, Graph, Node, WaitCall
+from .registry import DEFINITION_ATTRIBUTE
 from .sources import UNKNOWN, Place, Source
 
 Names = frozenset[str]
@@ -29,8 +31,19 @@ def read_graph(definition: WorkflowDefinition) -> Graph:
         version=definition.version,
         nodes=tuple(reading.node() for reading in readings),
         edges=tuple(edge for reading in readings for edge in reading.edges),
+        waits=tuple(wait for reading in readings for wait in reading.waits),
         place=sources.place_of_class(definition.cls),
     )
+
+
+def signals_of(definition: WorkflowDefinition) -> frozenset[str] | None:
+    """Return the names of all signals that a run may wait for, or None where the code does not say them all."""
+    return _signals_of(definition.cls)
+
+
+@lru_cache(maxsize=1024)
+def _signals_of(cls: type) -> frozenset[str] | None:
+    return read_graph(vars(cls)[DEFINITION_ATTRIBUTE]).signals()
 
 
 class StepReading:
@@ -38,6 +51,8 @@ class StepReading:
 
     def __init__(self, definition: WorkflowDefinition, step: StepDefinition) -> None:
         self.edges: list[Edge] = []
+        self.waits: list[WaitCall] = []
+        self._is_complete = True
         self._definition = definition
         self._step = step
         self._ends: dict[WorkflowStatus, None] = {}
@@ -58,6 +73,7 @@ class StepReading:
             label=_label(entry),
             ends=tuple(self._ends),
             readable=self._source is not None,
+            complete=self._is_complete,
             place=self._source.place(self._source.tree) if self._source else None,
         )
 
@@ -85,8 +101,11 @@ class StepReading:
             reading = CommandCall(self._definition, self._step.name, source, selves, call)
             for outcome in reading.outcomes():
                 self._add(outcome, source.place(call))
+            if wait := reading.wait():
+                self.waits.append(wait)
         for node in sources.own_nodes(source.tree):
             if isinstance(node, ast.Return) and node.value and not self._understands(node.value, source, selves):
+                self._is_complete = False
                 self._add(Way(EdgeKind.GOTO, None), source.place(node))
 
     def _understands(self, value: ast.expr, source: Source, selves: Names, seen: Names = frozenset()) -> bool:

@@ -62,7 +62,7 @@ class Source:
         code = self.function.__code__
         if name in code.co_varnames or name in code.co_cellvars:
             return _imported(self, name)
-        for names in (_closure(self.function), self.function.__globals__, vars(builtins)):
+        for names in (closure(self.function), self.function.__globals__, vars(builtins)):
             if name in names:
                 return names[name]
         return UNKNOWN
@@ -145,9 +145,13 @@ def _decorator_lines(node: ast.FunctionDef) -> list[int]:
     return [decorator.lineno for decorator in node.decorator_list] or [node.lineno]
 
 
-def _closure(function: FunctionType) -> dict[str, Any]:
-    found = {}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+def closure(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the names that a function takes from the functions around it, with what they stand for."""
+    found: dict[str, Any] = {}
+    inner = inspect.unwrap(function)
+    if not isinstance(inner, FunctionType):
+        return found
+    for name, cell in zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=True):
         try:
             found[name] = cell.cell_contents
         except ValueError:  # not assigned yet

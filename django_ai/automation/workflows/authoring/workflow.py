@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from ...signatures import strict
-from ..exceptions import ContextMissing, DeclarationError
+from ..exceptions import ContextMissing, DeclarationError, InvalidCommand
+from ..machine.correlation import check_wait
 from ..machine.definition import Retry, WorkflowDefinition
 from .hooks import check_hooks
 from .methods import LONGEST_NAME
@@ -79,6 +80,7 @@ def declare(cls: type, *, name: str, **options: Any) -> WorkflowDefinition:
     )
     check_hooks(definition)
     starts = [step.name for step in definition.steps.values() if step.start]
+    _check_waits(definition)
     if len(starts) > 1:
         raise DeclarationError(
             f"Workflow {name!r} ({cls.__name__}) has several start steps: {', '.join(starts)}. Keep one."
@@ -132,6 +134,15 @@ def _check_options(
         raise DeclarationError(f"{cls.__name__}: retention={retention!r} must be a positive timedelta.")
     check_retry(retry, f"Workflow {name!r} ({cls.__name__}): default_retry=")
     check_options("@workflow", queue=queue)
+
+
+def _check_waits(definition: WorkflowDefinition) -> None:
+    for step in definition.steps.values():
+        try:
+            if step.entry is not None:
+                check_wait(step.entry, definition.context_class)
+        except InvalidCommand as error:
+            raise DeclarationError(f"{definition.cls.__name__}.{step.name}: {error}") from error
 
 
 def _context_class(cls: type) -> type[BaseModel]:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from ..exceptions import DeclarationError
+from .payloads import Accepts
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -66,6 +67,7 @@ class Wait:
     then: str | None = None
     correlate: str | None = None
     since: timedelta | datetime | None = None
+    accepts: Accepts | None = None
     progress: float | None = None
     display: Mapping[str, str] = field(default_factory=dict)
 

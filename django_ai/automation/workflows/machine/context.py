@@ -38,10 +38,20 @@ class Unfitting(BaseModel, extra="allow"):
         self._declared = context_class
         return self
 
+    @property
+    def declared_class(self) -> type[BaseModel]:
+        """The class whose fields these should be."""
+        return self._declared
+
     def merged(self, payload: Mapping[str, Any]) -> Unfitting:
         """Return this with the declared fields of ``payload`` replaced, unread like the others."""
         known = known_fields(self._declared, payload)
         return Unfitting.of(self._declared, {**_python(self), **known})
+
+
+def class_of(context: BaseModel) -> type[BaseModel]:
+    """Return the Context class of a context, also of one that no longer fits it."""
+    return context.declared_class if isinstance(context, Unfitting) else type(context)
 
 
 def load(context_class: type[ContextT], data: Mapping[str, Any]) -> ContextT:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from ..exceptions import ContextInvalid, IllegalMove, InvalidCommand, NotDeployed, WaitTimedOut, describe
 from .commands import CLOCKS, WaitKind
-from .context import merge
+from .context import class_of, merge
 from .definition import Retry, WorkflowDefinition
 from .enter import enter
 from .happenings import Answered, Cancelled, Due, Happening, Raised, Retried, Returned, Started
@@ -46,8 +46,8 @@ def decide(definition: WorkflowDefinition | None, state: RunState, happening: Ha
     """Return how ``state`` moves when ``happening`` happens at ``now``.
 
     A run whose workflow is not registered (``definition`` None) can still fail, wake and be cancelled.
-    Raises IllegalMove where the run's status does not allow it, ContextInvalid where data does not
-    fit, and NotACommand, UnknownStep or InvalidCommand where a step returned something wrong.
+    Raises IllegalMove where the run's status does not allow it, ContextInvalid or SignalRejected where data
+    does not fit, and NotACommand, UnknownStep or InvalidCommand where a step returned something wrong.
     """
     if (state.status, type(happening)) not in MOVES:
         raise IllegalMove(f"A run that is {state.status} cannot be {type(happening).__name__.lower()}.")
@@ -126,10 +126,16 @@ def _answered(definition: WorkflowDefinition, state: RunState, happening: Answer
     wait = _suspension(state)
     if wait.kind in CLOCKS or wait.kind is WaitKind.FORM:
         raise IllegalMove(f"A run that waits for a {wait.kind} takes no answer.")
-    context = _merged(state.context, happening.payload)
+    context = _merged(state.context, _read(wait, state.context, happening.payload))
     onward = _resumed(definition, replace(state, context=context), wait, now)
     changed = None if context is state.context else context
     return replace(onward, context=changed, inputs={**onward.inputs, **happening.inputs})
+
+
+def _read(wait: Suspension, context: BaseModel | None, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    if wait.accepts is None or context is None:
+        return payload
+    return wait.accepts.read(payload, class_of(context))
 
 
 def _merged(context: BaseModel | None, payload: Mapping[str, Any]) -> BaseModel | None:

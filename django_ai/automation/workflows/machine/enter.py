@@ -9,13 +9,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from ..exceptions import InvalidCommand
+from . import context as contexts
 from .commands import Wait, WaitKind
+from .correlation import check_wait, correlation_key
 from .definition import StepDefinition, WorkflowDefinition
 from .state import RunState, Suspension, Transition
 from .statuses import RUNNING, SUSPENDED
-
-# What the column of the suspension's table holds.
-LONGEST_KEY = 200
 
 
 def enter(
@@ -52,17 +51,24 @@ def _entry(step: StepDefinition, context: BaseModel | None, now: datetime) -> Su
 def suspension_of(
     wait: Wait, context: BaseModel | None, now: datetime, *, then: str | None = None, resumes_body: bool = False
 ) -> Suspension:
-    """Return the Suspension that a wait makes for a run with this context."""
+    """Return the Suspension that a wait makes for a run with this context.
+
+    Raises:
+        InvalidCommand: the wait names fields that the Context does not have, or a key that cannot be filled in.
+    """
+    if context is not None:
+        check_wait(wait, contexts.class_of(context))
     return Suspension(
         kind=wait.kind,
         name=wait.name,
-        correlation=_correlation(wait, context),
+        correlation=None if context is None else correlation_key(wait, context),
         due_at=moment(now, wait.timeout),
         since=wait.since if isinstance(wait.since, datetime) else moment(now, wait.since, back=True),
         then=then,
         on_timeout=wait.on_timeout,
         resumes_body=resumes_body,
         created_at=now,
+        accepts=wait.accepts,
         display=wait.display,
     )
 
@@ -82,21 +88,3 @@ def clamped(progress: float | None, otherwise: float) -> float:
     if progress is None or math.isnan(progress):
         return otherwise
     return min(1.0, max(0.0, float(progress)))
-
-
-def _correlation(wait: Wait, context: BaseModel | None) -> str | None:
-    if wait.correlate is None or context is None:
-        return None
-    try:
-        key = wait.correlate.format_map(dict(context))
-    except (KeyError, AttributeError, IndexError, TypeError, ValueError) as error:
-        raise InvalidCommand(
-            f"correlate={wait.correlate!r} of the wait for {wait.name!r} cannot be filled in from"
-            f" the context: {type(error).__name__}: {error}"
-        ) from error
-    if len(key) > LONGEST_KEY:
-        raise InvalidCommand(
-            f"correlate={wait.correlate!r} of the wait for {wait.name!r} gives a key of {len(key)} characters;"
-            f" at most {LONGEST_KEY} are possible."
-        )
-    return key

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from .commands import WaitKind
+from .payloads import Accepts
 from .statuses import WorkflowStatus
 
 
@@ -42,6 +43,7 @@ class Suspension:
     on_timeout: str | None = None
     resumes_body: bool = False
     created_at: datetime | None = None
+    accepts: Accepts | None = None
     display: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -88,6 +88,8 @@ def of_wait(
         then=wait.then,
         on_timeout=wait.on_timeout,
         resumes_body=wait.resumes_body,
+        # The step that made the wait may run in another process than those that send it a signal.
+        accepts=wait.accepts.stored(run.sequence) if wait.accepts else None,
         display=dict(wait.display),
         visit=dict(visit),
         created_at=wait.created_at or now,

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Never
 
 from django.core.serializers.json import DjangoJSONEncoder
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from ..exceptions import ContextInvalid, IllegalMove, SignalRejected
-from ..machine import context as contexts
-from ..machine.commands import WaitKind
+from ..exceptions import InvalidOption, SignalRejected
 from ..machine.decide import decide
 from ..machine.happenings import Cancelled, Happening, Retried
-from ..machine.statuses import WorkflowStatus
-from ..models import Signal, SignalKind, Suspension, WorkflowRun
-from . import by_hand, columns, commit, inbox, rows, vendors
-from .starting import Starter
+from ..models import WorkflowRun
+from . import by_hand, commit, inbox, rows, vendors
+from .signalling import Sending, check_name
+from .starting import LONGEST_KEY, Starter, check_text
 
 RunReference = WorkflowRun | int
 
@@ -86,43 +84,39 @@ class Engine:
         *,
         run: RunReference | None = None,
         correlate: object | None = None,
+        key: str | None = None,
+        only_if_waiting: bool = False,
     ) -> int:
         """Send a signal; its payload merges into the contexts of the runs that take it.
 
         Args:
             name: the name that the runs wait for.
-            payload: fields for the context; those that a Context does not declare are ignored.
+            payload: fields for the context. Where a wait names the fields that it takes, exactly those;
+                otherwise fields that a Context does not declare are ignored.
             run: send it to this run alone, where it is kept until the run waits for it. Without,
                 it reaches all runs that wait for it at this moment.
-            correlate: reach only the runs that wait with this correlation key.
+            correlate: reach only the runs that wait with this correlation key; not together with ``run``.
+            key: an idempotency key of 1 to 200 characters. Of all signals with one key, however many at
+                once and whatever their names, a run is handed the first.
+            only_if_waiting: hand it to ``run`` only if that waits for it at this moment; keep nothing.
 
         Returns:
-            How many runs it was handed to.
+            How many runs it was handed to; a run that has had the key is not counted.
 
         Raises:
-            SignalRejected: the payload does not fit some run's Context; that run stays as it was,
-                the others get the signal (unless the surrounding transaction is rolled back).
+            SignalRejected: the payload does not fit some run's wait or Context; that run stays as it
+                was, the others get the signal (unless the surrounding transaction is rolled back).
+            UnknownSignal: the workflow of ``run`` never waits for this name, or it is the name of an event.
             IllegalMove: ``run`` has ended.
+            InvalidOption: the name or the key is no such text, or ``correlate`` stands beside ``run``.
         """
-        data = _jsonable(payload or {})
+        if key is not None:
+            check_text("key", key, LONGEST_KEY)
+        if run is not None and correlate is not None:
+            raise InvalidOption("run= and correlate= exclude one another: a run that is named needs no key.")
         rows.refresh()
-        waiting = _Targets(name, correlate) if run is None else [_kept(_load(run))]
-        accepted, rejections = [], []
-        for target, sequence in waiting:
-            reason = _misfit(target, data)
-            if reason:
-                rejections.append((target.pk, reason))
-            else:
-                accepted.append(
-                    Signal(run_id=target.pk, kind=SignalKind.SIGNAL, name=name, payload=data, sequence=sequence)
-                )
-        inbox.post_many(accepted)
-        if rejections:
-            faults = "; ".join(f"run #{run_id}: {reason}" for run_id, reason in rejections)
-            raise SignalRejected(
-                f"Signal {name!r} does not fit {faults}", rejections=rejections, accepted=len(accepted)
-            )
-        return len(accepted)
+        sending = Sending(check_name(name), _jsonable(payload or {}), key=key, only_if_waiting=only_if_waiting)
+        return sending.to_all(correlate) if run is None else sending.to_run(_load(run))
 
     def cancel(self, run: RunReference, reason: str = "") -> WorkflowRun:
         """End a run that has not ended, and its children; return it as it is now.
@@ -179,26 +173,6 @@ class Engine:
         return rows.despite_deadlocks(lambda: by_hand.restart(_id(run), sequence))
 
 
-class _Targets:
-    """The runs that wait for a signal now, each with the number of its wait."""
-
-    def __init__(self, name: str, correlate: object | None) -> None:
-        waits = Suspension.objects.using(rows.alias()).filter(kind=WaitKind.SIGNAL, name=name)
-        if correlate is not None:
-            waits = waits.filter(correlation=str(correlate))
-        self._waits = waits.select_related("run").order_by("pk")
-
-    def __iter__(self) -> Iterator[tuple[WorkflowRun, int]]:
-        for wait in self._waits.iterator(chunk_size=1000):
-            yield wait.run, wait.run.sequence
-
-
-def _kept(run: WorkflowRun) -> tuple[WorkflowRun, None]:
-    if WorkflowStatus(run.status).is_final:
-        raise IllegalMove(f"{run} is {run.status} and takes no signal.")
-    return run, None
-
-
 def _id(run: RunReference) -> int:
     return run.pk if isinstance(run, WorkflowRun) else run
 
@@ -208,19 +182,6 @@ def _load(run: RunReference) -> WorkflowRun:
     if loaded is None:
         raise rows.missing(_id(run))
     return loaded
-
-
-def _misfit(run: WorkflowRun, payload: Mapping[str, Any]) -> str | None:
-    definition = rows.definition_of(run)
-    if definition is None:
-        return None  # not imported in this process; the worker that delivers it checks
-    try:
-        merged = contexts.merge(rows.context_of(run, definition), payload)
-        if payload:
-            columns.data_of(merged)  # which says whether it is too large
-    except ContextInvalid as error:
-        return str(error)
-    return None
 
 
 def _jsonable(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from typing import Any
 
 from ... import clock
 from .. import logs
-from ..exceptions import ContextInvalid
+from ..exceptions import ContextInvalid, SignalRejected
 from ..machine.commands import WaitKind
 from ..machine.decide import decide
 from ..machine.definition import WorkflowDefinition
 from ..machine.happenings import Answered, Cancelled
 from ..machine.state import Transition
 from ..machine.statuses import FINAL
-from ..models import Signal, SignalKind, SignalState, WorkflowRun
+from ..models import Signal, SignalKey, SignalKind, SignalState, WorkflowRun
 from . import dispatch, rows, vendors
 from .rows import Move
 
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 # Rows of one INSERT.
 BATCH = 1000
+
+# What says that a payload does not fit.
+MISFITS = (ContextInvalid, SignalRejected)
 
 
 def letter(
@@ -33,22 +36,49 @@ def letter(
     return Signal(run_id=run_id, kind=kind, name=name, payload=dict(payload or {}), created_at=now, dispatched_at=now)
 
 
-def post_many(messages: Iterable[Signal]) -> None:
-    """Put messages into the inboxes of their runs, in the caller's transaction or in one of its own."""
+def post_many(messages: Iterable[Signal], *, key: str | None = None) -> int:
+    """Put messages into the inboxes of their runs, in the caller's transaction or in one of its own; return how many.
+
+    With ``key`` a run that has had a message with this key gets no other one.
+    """
     database = rows.alias()
     messages = list(messages)
     if not messages:
-        return
+        return 0
     now = clock.recent(database)
     for message in messages:
         message.created_at = message.dispatched_at = now
-    rows.despite_deadlocks(lambda: _post(messages))
+    if key is None:
+        return rows.despite_deadlocks(lambda: _post(messages))
+    return rows.despite_deadlocks(lambda: _post_once(messages, key))
 
 
-def _post(messages: Sequence[Signal]) -> None:
+def _post(messages: Sequence[Signal]) -> int:
     with vendors.way().transaction(alone=len(messages) <= BATCH, savepoint=True):
         vendors.way().insert(messages, BATCH)
         dispatch.deliveries(message.run_id for message in messages)
+    return len(messages)
+
+
+def _post_once(messages: Sequence[Signal], key: str) -> int:
+    posted = 0
+    with rows.transaction_of_runs():
+        for start in range(0, len(messages), BATCH):
+            batch = messages[start : start + BATCH]
+            first = _claim_key([message.run_id for message in batch], key)
+            new = [message for message in batch if message.run_id in first]
+            posted += _post(new) if new else 0
+    return posted
+
+
+def _claim_key(run_ids: Sequence[int], key: str) -> set[int]:
+    """Return those of the runs that have had no signal with this key; now they have."""
+    keys = SignalKey.objects.using(rows.alias())
+    claims = [SignalKey(run_id=run_id, key=key) for run_id in run_ids]
+    # Another sender that has inserted the same key and not committed yet is waited for by the unique index.
+    keys.bulk_create(claims, ignore_conflicts=True)
+    mine = keys.filter(pk__in=[claim.pk for claim in claims])
+    return set(mine.values_list("run_id", flat=True))
 
 
 def restore(run: WorkflowRun, now: datetime) -> None:
@@ -77,6 +107,9 @@ def deliver(run: WorkflowRun, now: datetime) -> Move | None:
                 return Move(transition, message)
         elif _comes_too_late(run, message):
             _mark(message, SignalState.MISSED)
+        elif _is_for_wait(run, message):
+            # Sent before a fresh wait began. With the wait's number `restore` leaves it alone.
+            _mark(message, SignalState.MISSED, sequence=run.sequence)
     return None
 
 
@@ -89,7 +122,7 @@ def first_fits(run: WorkflowRun, message: Signal | None, now: datetime) -> Move 
         return None
     try:
         return Move(_answered(definition, run, message, now), message)
-    except ContextInvalid:
+    except MISFITS:
         return None  # to be rejected under the lock
 
 
@@ -110,12 +143,33 @@ def holds(run_id: int, name: str) -> bool:
 
 
 def _fits(run: WorkflowRun, message: Signal) -> bool:
+    return _is_for_wait(run, message) and (message.sequence is not None or not _is_stale(run, message))
+
+
+def _is_for_wait(run: WorkflowRun, message: Signal) -> bool:
     wait = run.waits_for
     if wait is None or wait.kind != message.kind:
         return False
     if message.kind == SignalKind.CHILD:
         return str(message.name) == str(run.active_subworkflow_run_id)
     return str(message.name) == wait.name and message.sequence in (None, run.sequence)
+
+
+def _is_stale(run: WorkflowRun, message: Signal) -> bool:
+    """Return whether a kept signal was sent before the run's wait began, and the wait takes only fresh ones.
+
+    Invariant: a signal counts if its sender saw the wait, which is when the sender read the run after the commit
+    that began the wait. A sender with older code did not note what it saw; then the database's clock decides.
+    """
+    wait = run.waits_for
+    if wait is None or message.kind != SignalKind.SIGNAL:
+        return False
+    accepts = rows.accepts_of(run, wait, rows.definition_of(run))
+    if accepts is None or not accepts.fresh:
+        return False
+    if message.run_sequence is None:
+        return message.created_at < wait.created_at
+    return message.run_sequence != run.sequence
 
 
 def _answer(run: WorkflowRun, message: Signal, now: datetime) -> Transition | None:
@@ -125,7 +179,7 @@ def _answer(run: WorkflowRun, message: Signal, now: datetime) -> Transition | No
         return None
     try:
         return _answered(definition, run, message, now)
-    except ContextInvalid as error:
+    except MISFITS as error:
         reject(message, error)
         return None
 
@@ -145,13 +199,13 @@ def _cancel(run: WorkflowRun, message: Signal, now: datetime) -> Transition:
     return decide(definition, rows.snapshot(run, definition), Cancelled(reason), now)
 
 
-def reject(message: Signal, error: ContextInvalid) -> None:
+def reject(message: Signal, error: Exception) -> None:
     """Let a run go on waiting as if it had not got a message, which does not fit its context."""
     logger.warning("%s is rejected: %s", message, error, extra=logs.fields(run_id=message.run_id))
     _mark(message, SignalState.REJECTED, str(error))
 
 
-def _mark(message: Signal, state: SignalState, error: str = "") -> None:
+def _mark(message: Signal, state: SignalState, error: str = "", **columns: Any) -> None:
     # Another worker may have delivered it since, when the run had become able to take it.
     still = Signal.objects.using(rows.alias()).filter(pk=message.pk, state=SignalState.PENDING)
-    still.update(state=state, error=error, dispatched_at=None)
+    still.update(state=state, error=error, dispatched_at=None, **columns)

@@ -46,8 +46,8 @@ def _claim(run_id: int, sequence: int, attempt: int) -> WorkflowRun | None:
 
 
 def read(run_id: int) -> WorkflowRun | None:
-    """Return a run as it is now, without a lock."""
-    return WorkflowRun.objects.using(rows.alias()).filter(pk=run_id).first()
+    """Return a run as it is now, with what it waits for, without a lock."""
+    return WorkflowRun.objects.using(rows.alias()).select_related("suspension").filter(pk=run_id).first()
 
 
 def lock(run_id: int) -> WorkflowRun | None:

@@ -85,9 +85,14 @@ def claim_another(places: Sequence[pace.Place], after: int) -> WorkflowRun | Non
 
 
 def read(run_id: int) -> WorkflowRun | None:
-    """Return a run as it is now, without a lock."""
+    """Return a run as it is now, with what it waits for, without a lock."""
     found = sql.execute(texts.read(), {"id": run_id})
-    return sql.instance(WorkflowRun, found[0]) if found else None
+    if not found:
+        return None
+    of_run, of_wait, _ = _cut(found[0], WorkflowRun, Suspension)
+    run = sql.instance(WorkflowRun, of_run)
+    run._state.fields_cache["suspension"] = sql.instance(Suspension, of_wait) if of_wait[0] is not None else None
+    return run
 
 
 def lock(run_id: int) -> WorkflowRun | None:

@@ -13,12 +13,14 @@ from pydantic import BaseModel
 
 from ... import clock
 from ...conf import settings
+from ..authoring import sources
 from ..authoring.registry import registry
 from ..exceptions import ContextInvalid
 from ..machine import context as contexts
 from ..machine import state
 from ..machine.commands import WaitKind
 from ..machine.definition import WorkflowDefinition
+from ..machine.payloads import Accepts
 from ..machine.statuses import SUSPENDED, WorkflowStatus
 from ..models import Signal, Suspension, WorkflowRun
 from . import connection as connecting
@@ -205,7 +207,7 @@ def snapshot(
         context=context,
         inputs=run.inputs,
         failures=failures_of(run),
-        suspension=_suspension(suspension, definition) if suspension else None,
+        suspension=_suspension(run, suspension, definition) if suspension else None,
     )
 
 
@@ -249,7 +251,20 @@ def context_of(run: WorkflowRun, definition: WorkflowDefinition) -> BaseModel:
         return contexts.Unfitting.of(definition.context_class, run.data)
 
 
-def _suspension(row: Suspension, definition: WorkflowDefinition | None) -> state.Suspension:
+def accepts_of(run: WorkflowRun, wait: Suspension, definition: WorkflowDefinition | None) -> Accepts | None:
+    """Return which signals a wait accepts: as its step declares now, else as it was when the wait began."""
+    step = definition.find(run.current_step) if definition and wait.kind == WaitKind.SIGNAL else None
+    entry = step.entry if step and wait.resumes_body else None
+    if entry is not None and (entry.kind, entry.name) == (wait.kind, wait.name):
+        return entry.accepts
+    # A worker with older code may have put its wait into the place of one that had this column.
+    if not wait.accepts or wait.accepts.get("sequence") != run.sequence:
+        return None
+    near = [*vars(definition.cls).values(), *sources.closure(step.function).values()] if definition and step else []
+    return Accepts.restored(wait.accepts, near)
+
+
+def _suspension(run: WorkflowRun, row: Suspension, definition: WorkflowDefinition | None) -> state.Suspension:
     return state.Suspension(
         kind=WaitKind(row.kind),
         name=row.name,
@@ -260,5 +275,6 @@ def _suspension(row: Suspension, definition: WorkflowDefinition | None) -> state
         on_timeout=_present_name(definition, row.on_timeout),
         resumes_body=row.resumes_body,
         created_at=row.created_at,
+        accepts=accepts_of(run, row, definition),
         display=row.display,
     )

@@ -160,7 +160,9 @@ def _prepared(model: type[Model], name: str, prefix: str) -> Prepared:
     return f"{prefix}{field.attname}", field.attname, prepare
 
 
-def _json(encoder: type[json.JSONEncoder] | None, value: Any) -> str:
+def _json(encoder: type[json.JSONEncoder] | None, value: Any) -> str | None:
+    if value is None:
+        return None
     if not value and isinstance(value, dict | list):  # as most are
         return "{}" if isinstance(value, dict) else "[]"
     return json.dumps(value, cls=encoder)

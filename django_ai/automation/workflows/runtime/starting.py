@@ -37,12 +37,12 @@ class Starter:
     def of(cls, *, owner: Any, idempotency_key: str | None, tags: Iterable[str], version: str | None) -> Starter:
         """Check the options and return what starts runs with them. Raises InvalidOption."""
         if idempotency_key is not None:
-            _check_text("idempotency_key", idempotency_key, LONGEST_KEY)
+            check_text("idempotency_key", idempotency_key, LONGEST_KEY)
         if isinstance(tags, str):
             raise InvalidOption(f"tags is a list of texts: write tags=[{tags!r}].")
         unique = tuple(dict.fromkeys(tags))
         for tag in unique:
-            _check_text("A tag", tag, LONGEST_TAG)
+            check_text("A tag", tag, LONGEST_TAG)
         owner_id = None if owner is None else _key_of(owner)
         return cls(owner_id=owner_id, idempotency_key=idempotency_key, tags=unique, version=version)
 
@@ -135,7 +135,8 @@ def _key_of(owner: Any) -> Any:
     return found
 
 
-def _check_text(what: str, text: object, longest: int) -> None:
+def check_text(what: str, text: object, longest: int) -> None:
+    """Check a key or a tag. Raises InvalidOption, which calls it ``what``."""
     # MariaDB takes two texts that differ in blanks at the end for the same.
     if not isinstance(text, str) or not 0 < len(text) <= longest or text != text.strip():
         raise InvalidOption(f"{what} must be 1 to {longest} characters, with no blank at either end, not {text!r}.")

@@ -45,8 +45,10 @@ def claim_another(now: str) -> str:
 
 @cache
 def read() -> str:
-    """Return what reads a run."""
-    return f"SELECT {sql.columns(WorkflowRun)} FROM {sql.table(WorkflowRun)} WHERE id = %(id)s"
+    """Return what reads a run with what it waits for."""
+    run, wait = sql.table(WorkflowRun), sql.table(Suspension)
+    columns = f"{sql.columns(WorkflowRun)}, {sql.columns(Suspension)}"
+    return f"SELECT {columns} FROM {run} LEFT JOIN {wait} ON {wait}.run_id = {run}.id WHERE {run}.id = %(id)s"
 
 
 @cache

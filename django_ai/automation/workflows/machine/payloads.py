@@ -1,0 +1,173 @@
+"""What a wait accepts: which fields a signal brings, in what form, and how old the signal may be."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeGuard
+
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, ValidationError
+
+from ...signatures import did_you_mean
+from ..exceptions import SignalRejected, pydantic_reasons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepts:
+    """Which signals a wait accepts.
+
+    Attributes:
+        keys: the keys that a payload may have, each with the field of the Context that it fills; None accepts
+            any payload.
+        required: the fields that a payload must fill.
+        model: the pydantic model that reads the payload, if there is one.
+        fresh: whether only a signal counts that was sent after the wait began.
+    """
+
+    keys: Mapping[str, str] | None = None
+    required: frozenset[str] = frozenset()
+    model: type[BaseModel] | None = None
+    fresh: bool = False
+
+    @classmethod
+    def of_fields(cls, names: Sequence[str], *, fresh: bool) -> Accepts:
+        """Return what accepts exactly these fields of the Context."""
+        return cls(keys={name: name for name in names}, required=frozenset(names), fresh=fresh)
+
+    @classmethod
+    def of_model(cls, model: type[BaseModel], *, fresh: bool) -> Accepts:
+        """Return what accepts what a model reads; a field of the model without a default is required."""
+        fields = model.model_fields
+        keys = {key: name for name in fields for key in _keys_of_model(model, name)}
+        required = frozenset(name for name, info in fields.items() if info.is_required())
+        return cls(keys=keys, required=required, model=model, fresh=fresh)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the Context that a payload may fill; only meaningful where ``keys`` is not None."""
+        return tuple(dict.fromkeys((self.keys or {}).values()))
+
+    def undeclared(self, context_class: type[BaseModel]) -> list[str]:
+        """Return the fields that the Context would have to declare and does not."""
+        if context_class.model_config.get("extra") == "allow":
+            return []
+        return [name for name in self.fields if name not in context_class.model_fields]
+
+    def read(self, payload: Mapping[str, Any], context_class: type[BaseModel]) -> Mapping[str, Any]:
+        """Return the fields of the context that a payload fills.
+
+        Raises:
+            SignalRejected: a field is missing, unknown, or does not fit the model; it names each.
+        """
+        if self.keys is None:
+            return payload
+        if self.model is not None:
+            return _validated(self.model, payload)
+        # A field that the Context stores under an alias may be given by either name.
+        aliases = {key: name for name in self.fields for key in spellings(context_class, name)}
+        keys = {**aliases, **self.keys}
+        faults = [_unknown(key, self.keys) for key in payload if key not in keys]
+        given = {keys[key]: value for key, value in payload.items() if key in keys}
+        faults += [f"{name}: Field required" for name in self.fields if name in self.required and name not in given]
+        if faults:
+            raise SignalRejected("; ".join(faults))
+        return given
+
+    def stored(self, sequence: int) -> dict[str, Any]:
+        """Return this as JSON-ready data, for the wait that begins at this number of the run's moves."""
+        data: dict[str, Any] = {"sequence": sequence}
+        if self.fresh:
+            data["fresh"] = True
+        if self.keys is not None:
+            data |= {"keys": dict(self.keys), "required": sorted(self.required)}
+        if self.model is not None:
+            data["model"] = reference(self.model)
+        return data
+
+    @classmethod
+    def restored(cls, data: Mapping[str, Any], near: Iterable[object] = ()) -> Accepts:
+        """Return what ``stored`` gave data of.
+
+        A model that is not found, since it was local or has another name now, leaves its fields behind: a payload
+        is read by their names then, and the Context says whether the values fit.
+
+        Args:
+            near: objects among which the model may be where its module does not have it.
+        """
+        model = _find(data["model"], near) if "model" in data else None
+        fresh = bool(data.get("fresh"))
+        if model is not None:
+            return cls.of_model(model, fresh=fresh)
+        return cls(keys=data.get("keys"), required=frozenset(data.get("required", ())), fresh=fresh)
+
+
+def spellings(model: type[BaseModel], name: str) -> list[str]:
+    """Return the aliases of a field, if it has any, and then its name."""
+    alias = model.model_fields[name].validation_alias if name in model.model_fields else None
+    choices: Sequence[str | AliasPath] = [alias] if isinstance(alias, str | AliasPath) else []
+    if isinstance(alias, AliasChoices):
+        choices = alias.choices
+    keys = [str(choice.path[0]) if isinstance(choice, AliasPath) else choice for choice in choices]
+    return [*keys, name]
+
+
+def _keys_of_model(model: type[BaseModel], name: str) -> list[str]:
+    *aliases, own = spellings(model, name)
+    config = model.model_config
+    by_name = config.get("populate_by_name") or config.get("validate_by_name")
+    return [*aliases, own] if by_name or not aliases else aliases
+
+
+def reference(model: type[BaseModel]) -> str:
+    """Return the text by which a model is found again: its module and its qualified name."""
+    return f"{model.__module__}:{model.__qualname__}"
+
+
+def is_model(value: object) -> TypeGuard[type[BaseModel]]:
+    """Return whether a value is a pydantic model."""
+    return isinstance(value, type) and issubclass(value, BaseModel)
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    return f"{key}: The wait takes no such field. {did_you_mean(key, known)}"
+
+
+def _validated(model: type[BaseModel], payload: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        # As JSON, for a payload is stored as JSON: a strict model takes the text of a date.
+        read = _closed(model).model_validate_json(json.dumps(dict(payload)))
+    except ValidationError as error:
+        keys = [key for name in model.model_fields for key in _keys_of_model(model, name)]
+        faults = [_fault(detail, keys) for detail in error.errors()]
+        raise SignalRejected("; ".join(faults)) from error
+    except Exception as error:  # pydantic lets pass what a validator of the user's raises otherwise
+        raise SignalRejected(f"{model.__name__}: {type(error).__name__}: {error}") from error
+    return {name: getattr(read, name) for name in model.model_fields}
+
+
+def _fault(detail: Any, keys: Sequence[str]) -> str:
+    if detail["type"] == "extra_forbidden" and len(detail["loc"]) == 1:
+        return _unknown(str(detail["loc"][0]), keys)
+    return pydantic_reasons([detail]).replace("context: ", "payload: ", 1)
+
+
+@lru_cache(maxsize=256)
+def _closed(model: type[BaseModel]) -> type[BaseModel]:
+    """Return the model as one that refuses unknown fields, whatever its own configuration says."""
+    metaclass: Any = type(model)
+    namespace = {"__module__": model.__module__, "model_config": ConfigDict(extra="forbid")}
+    closed: type[BaseModel] = metaclass(model.__name__, (model,), namespace)
+    return closed
+
+
+def _find(text: str, near: Iterable[object]) -> type[BaseModel] | None:
+    module, _, path = text.partition(":")
+    value: object = sys.modules.get(module)
+    for part in path.split("."):
+        value = getattr(value, part, None)
+    if is_model(value):
+        return value
+    return next((item for item in near if is_model(item) and reference(item) == text), None)

@@ -1,0 +1,158 @@
+"""Sending signals: which runs a signal is for, whether they take it, and that a key is used once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...signatures import did_you_mean
+from ..authoring.reading import signals_of
+from ..exceptions import ContextInvalid, IllegalMove, InvalidOption, SignalRejected, UnknownSignal
+from ..machine import context as contexts
+from ..machine.commands import WaitKind
+from ..machine.definition import WorkflowDefinition
+from ..machine.statuses import FINAL
+from ..models import Signal, SignalKind, Suspension, WorkflowRun
+from . import columns, inbox, rows
+
+LONGEST_NAME = 200
+
+# How an event was called where events and signals were one.
+EVENT_PREFIX = "event:"
+
+# Rows of one query of a broadcast.
+PAGE = 1000
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a signal: the messages to store, and the runs that do not take it with the reasons."""
+
+    accepted: list[Signal] = field(default_factory=list)
+    rejections: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A signal on its way: its name, its payload as JSON-ready data, and the options of ``engine.signal``."""
+
+    name: str
+    payload: Mapping[str, Any]
+    key: str | None = None
+    only_if_waiting: bool = False
+
+    def to_run(self, run: WorkflowRun) -> int:
+        """Send to one run; return 1, or 0 where the run does not take it now or has had its key.
+
+        Raises:
+            IllegalMove, UnknownSignal, SignalRejected: as ``engine.signal``.
+        """
+        if run.status in FINAL and not self.only_if_waiting:
+            raise IllegalMove(f"{run} is {run.status} and takes no signal.")
+        waits = _waits_for(run, self.name)
+        if not waits:
+            _check_known(run, self.name)
+        if self.only_if_waiting and not waits:
+            return 0
+        outcome = Outcome()
+        self._add(outcome, run, waits=waits, bound=self.only_if_waiting)
+        return self._post(outcome)
+
+    def to_all(self, correlate: object | None) -> int:
+        """Send to all runs that wait for it now; return how many that were.
+
+        Raises:
+            UnknownSignal, SignalRejected: as ``engine.signal``.
+        """
+        outcome = Outcome()
+        for run in _waiting(self.name, correlate):
+            self._add(outcome, run, waits=True, bound=True)
+        if self.name.startswith(EVENT_PREFIX) and not outcome.accepted and not outcome.rejections:
+            raise UnknownSignal(_use_emit(self.name.removeprefix(EVENT_PREFIX)))
+        return self._post(outcome)
+
+    def _add(self, outcome: Outcome, run: WorkflowRun, *, waits: bool, bound: bool) -> None:
+        reason = _misfit(run, self.payload, waits=waits)
+        if reason:
+            outcome.rejections.append((run.pk, reason))
+            return
+        # Without a sequence it is kept, and notes which wait the sender may have seen.
+        numbers = {"sequence": run.sequence} if bound else {"run_sequence": run.sequence}
+        message = Signal(run_id=run.pk, kind=SignalKind.SIGNAL, name=self.name, payload=self.payload, **numbers)
+        outcome.accepted.append(message)
+
+    def _post(self, outcome: Outcome) -> int:
+        posted = inbox.post_many(outcome.accepted, key=self.key)
+        if outcome.rejections:
+            faults = "; ".join(f"run #{run_id}: {reason}" for run_id, reason in outcome.rejections)
+            raise SignalRejected(
+                f"Signal {self.name!r} does not fit {faults}", rejections=outcome.rejections, accepted=posted
+            )
+        return posted
+
+
+def check_name(name: object) -> str:
+    """Return the name of a signal. Raises InvalidOption where it is none."""
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+        raise InvalidOption(f"A signal's name has 1 to {LONGEST_NAME} characters, not {name!r}.")
+    return name
+
+
+def _waiting(name: str, correlate: object | None) -> Iterator[WorkflowRun]:
+    """Yield the runs that wait for a signal now, in pages: a cursor would not survive a pooler of transactions."""
+    waits = Suspension.objects.using(rows.alias()).filter(kind=WaitKind.SIGNAL, name=name)
+    if correlate is not None:
+        waits = waits.filter(correlation=str(correlate))
+    page: Sequence[Suspension] = list(waits.select_related("run").order_by("pk")[:PAGE])
+    while page:
+        yield from (wait.run for wait in page)
+        if len(page) < PAGE:
+            return
+        page = list(waits.select_related("run").filter(pk__gt=page[-1].pk).order_by("pk")[:PAGE])
+
+
+def _waits_for(run: WorkflowRun, name: str, kind: WaitKind = WaitKind.SIGNAL) -> bool:
+    wait = run.waits_for
+    return wait is not None and (wait.kind, wait.name) == (kind, name)
+
+
+def _check_known(run: WorkflowRun, name: str) -> None:
+    """Raise UnknownSignal where the code of the run's workflow never waits for this signal."""
+    if _waits_for(run, name, WaitKind.EVENT):
+        raise UnknownSignal(f"{run} waits for the event {name!r}, not for a signal. {_use_emit(name)}")
+    definition = rows.definition_of(run)
+    known = signals_of(definition) if definition else None
+    if known is not None and name in known:
+        return
+    if name.startswith(EVENT_PREFIX):
+        raise UnknownSignal(_use_emit(name.removeprefix(EVENT_PREFIX)))
+    if known is not None:
+        hint = did_you_mean(name, sorted(known), "It waits for")
+        workflow = f"The workflow {run.name!r} of run #{run.pk}"
+        raise UnknownSignal(f"{workflow} never waits for the signal {name!r}. {hint}")
+
+
+def _use_emit(event: str) -> str:
+    return f"Events are not sent as signals: call emit({event!r}, ...) of django_ai.automation.events."
+
+
+def _misfit(run: WorkflowRun, payload: Mapping[str, Any], *, waits: bool) -> str | None:
+    definition = rows.definition_of(run)
+    if definition is None:
+        return None  # not imported in this process; the worker that delivers it checks
+    try:
+        _check_payload(run, definition, payload, run.waits_for if waits else None)
+    except (ContextInvalid, SignalRejected) as error:
+        return str(error)
+    return None
+
+
+def _check_payload(
+    run: WorkflowRun, definition: WorkflowDefinition, payload: Mapping[str, Any], wait: Suspension | None
+) -> None:
+    accepts = rows.accepts_of(run, wait, definition) if wait else None
+    fields = accepts.read(payload, definition.context_class) if accepts else payload
+    merged = contexts.merge(rows.context_of(run, definition), fields)
+    if fields:
+        columns.data_of(merged)  # which says whether it is too large
