@@ -207,7 +207,7 @@ def test_a_run_is_shown_with_all_it_has_been_through(call, workflows, delivery):
     run = engine.using(idempotency_key="order-7", tags=["eu"]).start(delivery, order_id=7)
     workflows.drain()
     engine.signal("picked_up", run=run)
-    engine.signal("unexpected", run=run)
+    engine.signal("picked_up", run=run)
     workflows.drain()
     _, printed, _ = call("show", run.pk)
     for words in (

@@ -16,8 +16,8 @@ from django_ai.automation.events.models import Event
 from django_ai.automation.workflows import health, receivers, tasks
 from django_ai.automation.workflows.core import complete, engine, step, workflow
 from django_ai.automation.workflows.health import Grade, gathering
-from django_ai.automation.workflows.models import Pulse, Suspension, WorkflowRun
-from django_ai.automation.workflows.runtime import lanes, pulses, worker
+from django_ai.automation.workflows.models import Pulse, Signal, Suspension, WorkflowRun
+from django_ai.automation.workflows.runtime import inbox, lanes, pulses, worker
 from django_ai.automation.workflows.runtime.stuck import stuck
 
 from ..declared import declare_inquiry
@@ -176,7 +176,7 @@ def test_what_stands_still_is_found_by_its_own_check(sent):
 
 def test_a_message_that_nobody_delivered_is_found(sent):
     run = engine.start(declare_inquiry())
-    engine.signal("not yet", run=run)
+    inbox.post_many([Signal(run_id=run.pk, kind="signal", name="of other code")])
     worker.execute(run.pk, run.sequence, run.attempt)
     assert found("messages").data["count"] == 0
     engine.signal("answer", run=run)
