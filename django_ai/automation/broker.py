@@ -148,6 +148,13 @@ def fault() -> str:
     return ""
 
 
+def is_in_process() -> bool:
+    """Return whether the broker's messages never leave their process, so that another process sends into the void."""
+    conf = current_app.conf
+    url = str(conf.broker_read_url or conf.broker_url or "")
+    return isinstance(publisher, CeleryPublisher) and url.startswith("memory")
+
+
 def address() -> str:
     """Return the broker's URL without its password."""
     connection = _new_connection()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import select
 from time import monotonic
 from typing import Any
 
-from celery import Task
+from celery import Task, current_app
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -65,3 +66,26 @@ class TickTask(DatabaseTask):
                 return None
             self._next = moment + settings.TICK_SECONDS / 4
         return super().__call__(*args, **kwargs)
+
+
+class _TickFilter(logging.Filter):
+    """Keeps out what Celery logs at INFO of each tick: that it came, and that it succeeded."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is to be logged; at DEBUG every tick is."""
+        if record.levelno != logging.INFO or logging.getLogger(record.name).isEnabledFor(logging.DEBUG):
+            return True
+        about = record.args if isinstance(record.args, dict) else {}
+        return not isinstance(current_app.tasks.get(str(about.get("name"))), TickTask)
+
+
+_tick_filter = _TickFilter()
+
+# Where Celery logs the tasks that a worker receives, and how they end.
+TASK_LOGGERS = ("celery.worker.strategy", "celery.app.trace")
+
+
+def silence_ticks() -> None:
+    """Keep the ticks, two a second, out of the log of this process's worker."""
+    for name in TASK_LOGGERS:
+        logging.getLogger(name).addFilter(_tick_filter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -159,9 +160,44 @@ def test_a_project_without_a_celery_app_is_told_how_to_write_one(env):
     assert 'app.config_from_object("django.conf:settings", namespace="CELERY")' in message
 
 
-def test_a_database_without_tables_is_told_to_migrate(env, tmp_path):
+@pytest.mark.parametrize(
+    "command",
+    [
+        "runworkflows",
+        "workflows list",
+        "workflows show 1",
+        "workflows start payment reference=x amount=1 card=y",
+        "workflows signal go",
+        "workflows cancel 1",
+        "workflows retry 1",
+        "workflows cleanup --before 2h",
+    ],
+)
+def test_a_database_without_tables_is_told_to_migrate(env, tmp_path, command):
     empty = {**env, "DATABASE_URL": f"sqlite:///{tmp_path / 'empty.sqlite3'}"}
-    assert "manage.py migrate" in refused(str(EXAMPLE / "manage.py"), "runworkflows", env=empty)
+    assert "manage.py migrate" in refused(str(EXAMPLE / "manage.py"), *command.split(), env=empty)
+
+
+def test_a_run_that_a_second_shell_starts_begins_at_the_next_tick(env):
+    patient = {**env, "SHOP_DJANGO_AI": json.dumps({"RESEND_AFTER_SECONDS": 3600})}
+    with RunWorkflows(patient, "--noreload"):
+        start = f"start payment --wait reference=x --timeout {PATIENCE} card=tok_good amount=1"
+        manage("workflows", *start.split(), env=patient)
+
+
+def test_a_reader_that_ends_early_gets_no_traceback(env):
+    start = "[engine.start('payment', reference=str(n), amount=1, card='x') for n in range(1500)]"
+    manage("shell", "-c", f"from django_ai.automation.workflows.core import engine; {start}", env=env)
+    listing = f"{sys.executable} {EXAMPLE / 'manage.py'} workflows list --limit 1500"
+    done = subprocess.run(
+        ["bash", "-c", f"{listing} | head -1; exit ${{PIPESTATUS[0]}}"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr, "WORKFLOW" in done.stdout) == (141, "", True)
 
 
 def test_a_taken_port_is_said_so(env):

@@ -202,3 +202,15 @@ def test_a_process_without_the_projects_celery_app_is_warned_of():
         assert [message.id for message in broker.check_celery(None)] == ["django_ai.W001"]
     finally:
         project.set_current()
+
+
+@pytest.mark.parametrize(("url", "is_in_process"), [("memory://", True), ("redis://localhost/0", False)])
+def test_only_a_memory_broker_keeps_its_messages_within_the_process(use_broker, url, is_in_process):
+    use_broker(url)
+    assert broker.is_in_process() == is_in_process
+
+
+def test_what_stands_in_for_the_broker_is_no_memory_broker(use_broker, monkeypatch):
+    use_broker("memory://")
+    monkeypatch.setattr(broker, "publisher", lambda task, args, **options: None)
+    assert not broker.is_in_process()

@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import signals
 
+from ..taking import silence_ticks
 from .monitoring import listening
 from .runtime import dispatch, pulses, stopping
 
@@ -16,6 +17,7 @@ _witness = pulses.BeatWitness()
 def start(**_: Any) -> None:
     """Begin anew: an earlier worker of this process may have been told to stop."""
     stopping.withdraw()
+    silence_ticks()
 
 
 @signals.worker_ready.connect(weak=False)

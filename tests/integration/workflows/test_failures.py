@@ -11,6 +11,7 @@ from django.db import transaction
 from django.test import override_settings
 from pydantic import BaseModel, model_validator
 
+from django_ai.automation import broker
 from django_ai.automation.workflows.authoring.registry import registry
 from django_ai.automation.workflows.core import (
     Retry,
@@ -552,6 +553,16 @@ def test_what_waits_in_a_long_queue_is_sent_again_less_and_less_often(workflows)
     engine.signal("answer", run=run)
     again = seconds_at_which_it_is_sent_again(workflows, scheduler.resend_deliveries, seconds=200)
     assert again == [10, 20, 40, 80, 160]
+
+
+def test_a_broker_within_the_process_is_asked_at_the_next_tick_for_what_another_process_sent(workflows, monkeypatch):
+    monkeypatch.setattr(broker, "is_in_process", lambda: True)
+    run = engine.start(declare_inquiry())
+    again = seconds_at_which_it_is_sent_again(workflows, scheduler.resend_steps, seconds=100)
+    assert again == [1, 2, 4, 8, 16, 32, 64]
+    workflows.drain()
+    engine.signal("answer", run=run)
+    assert seconds_at_which_it_is_sent_again(workflows, scheduler.resend_deliveries, seconds=5) == [1, 2, 4]
 
 
 def test_a_step_that_lost_its_worker_after_a_long_time_is_sent_again_as_soon_as_any_other(workflows):

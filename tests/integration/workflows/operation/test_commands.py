@@ -7,14 +7,16 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import DatabaseError
 from django.utils import timezone
 from pydantic import BaseModel, SecretStr
 
 from django_ai.automation.workflows import health
 from django_ai.automation.workflows.core import Retry, complete, engine, fail, get_context, goto, step, wait, workflow
 from django_ai.automation.workflows.health import Check, Grade, Report
-from django_ai.automation.workflows.management import following
+from django_ai.automation.workflows.management import following, tables
 from django_ai.automation.workflows.management.subcommands import health as health_command
+from django_ai.automation.workflows.management.subcommands import list_runs
 from django_ai.automation.workflows.models import Signal, WorkflowRun
 
 from ..declared import declare_inquiry, reloaded
@@ -53,6 +55,16 @@ def refuses(call):
         return str(refused.value)
 
     return refuses
+
+
+class Closed(io.StringIO):
+    """A pipe whose reader has gone."""
+
+    def write(self, text):
+        raise BrokenPipeError
+
+    def flush(self):
+        raise BrokenPipeError
 
 
 @pytest.fixture
@@ -556,3 +568,49 @@ def test_what_is_kept_for_ever_is_not_deleted_by_mistake(refuses):
 def test_a_subcommand_is_needed_and_known(refuses):
     assert "subcommand" in refuses()
     assert "invalid choice: 'lst'" in refuses("lst")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "start delivery order_id=7 note=here --key a --tag b",
+        "start --key a --tag b delivery order_id=7 note=here",
+        "start delivery --key a order_id=7 --tag b note=here",
+        "start delivery order_id=7 --key a note=here --tag b",
+        "start --tag b delivery --key a order_id=7 note=here",
+    ],
+)
+def test_options_and_fields_of_a_start_stand_in_any_order(call, delivery, words):
+    code, _, _ = call(*words.split())
+    run = WorkflowRun.objects.get()
+    assert (code, run.idempotency_key, [tag.name for tag in run.tags.all()]) == (0, "a", ["b"])
+    assert (run.data["order_id"], run.data["note"]) == (7, "here")
+
+
+@pytest.mark.parametrize("words", ["start delivery order_id=7 --kee a", "start --kee a delivery order_id=7"])
+def test_an_unknown_option_is_refused_wherever_it_stands(refuses, delivery, words):
+    assert "--kee" in refuses(*words.split())
+
+
+@pytest.mark.parametrize("words", ["list", "show {run}", "list --json", "health", "graph delivery"])
+def test_a_subcommand_whose_reader_has_gone_ends_quietly(delivery, words):
+    run = engine.start(delivery, order_id=7)
+    with pytest.raises(SystemExit) as ended:
+        call_command("workflows", *words.format(run=run.pk).split(), stdout=Closed(), stderr=io.StringIO())
+    assert ended.value.code == 141
+
+
+def test_a_database_error_that_a_migration_does_not_explain_is_shown_as_it_is(delivery, monkeypatch):
+    def fails(self, **options):
+        raise DatabaseError("the disk is full")
+
+    monkeypatch.setattr(list_runs.ListRuns, "handle", fails)
+    with pytest.raises(DatabaseError, match="the disk is full"):
+        call_command("workflows", "list")
+    monkeypatch.setattr(tables, "are_missing", lambda: True)
+    with pytest.raises(CommandError, match=r"manage\.py migrate"):
+        call_command("workflows", "list")
+
+
+def test_no_migration_is_missing_where_all_have_run():
+    assert not tables.are_missing()
