@@ -11,7 +11,7 @@ from django.db.models.query_utils import DeferredAttribute
 from .authoring.registry import registry
 from .machine.commands import WaitKind
 from .machine.definition import StepDefinition
-from .machine.statuses import COMPLETED, FAILED, RUNNING, SUSPENDED
+from .machine.statuses import COMPLETED, FAILED, RUNNING, SUSPENDED, FailureKind
 from .metadata import StepDisplayMetadata
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def current_step_display(run: WorkflowRun) -> dict[str, Any]:
         "current_step": run.current_step,
         "step_type": "action" if at_form else "waiting" if waiting else "automated",
         "progress": run.progress,
-        "completion_display": _unless_empty(run.completion_display) if run.status == COMPLETED else {},
+        "completion_display": _unless_empty(run.completion_display) if _ended_with_display(run) else {},
         "waiting_display": _unless_empty(run.waiting_display) if waiting else {},
         "step_display": _step_display(step) if step else {},
     }
@@ -91,6 +91,10 @@ def _step_display(step: StepDefinition) -> dict[str, Any]:
         "visible": step.visible,
         "action_name": step.action.name if step.action else None,
     }
+
+
+def _ended_with_display(run: WorkflowRun) -> bool:
+    return run.status == COMPLETED or (run.status == FAILED and run.failure_kind == FailureKind.FAIL)
 
 
 def _step(run: WorkflowRun) -> StepDefinition | None:

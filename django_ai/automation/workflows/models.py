@@ -8,8 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from ..fields import ExactCharField
 from . import display
@@ -50,6 +51,30 @@ class WorkflowRunQuerySet(models.QuerySet["WorkflowRun"]):
         """Runs whose next step waits for a worker or has one."""
         return self.filter(status=WorkflowStatus.RUNNING)
 
+    def retryable(self) -> WorkflowRunQuerySet:
+        """Failed runs that ``retry`` repeats without force, as far as columns tell.
+
+        A run that failed before ``retryable`` was kept is among them: its history decides when it is retried.
+        """
+        return self.filter(RETRYABLE)
+
+
+# A parent that waits for a run keeps it in active_subworkflow_run_id, also after that wait.
+_AWAITED = Q(
+    parent_run__status=WorkflowStatus.SUSPENDED,
+    parent_run__active_subworkflow_run_id=F("pk"),
+    parent_run__suspension__kind=WaitKind.CHILD,
+)
+_WITHOUT_PARENT = Q(parent_run__isnull=True, parent_deleted__isnull=True)
+_CRASHED = Q(retryable=True) | Q(retryable__isnull=True)
+RETRYABLE = Q(status=WorkflowStatus.FAILED) & _CRASHED & (_WITHOUT_PARENT | _AWAITED)
+
+
+def leave_child(collector: Any, field: Any, children: Any, using: str) -> None:
+    """Empty ``parent_run`` of the children of a run that is deleted, and mark them: they stay children."""
+    models.SET_NULL(collector, field, children, using)
+    collector.add_field_update(field.model._meta.get_field("parent_deleted"), value=True, objs=children)
+
 
 class WorkflowRun(models.Model):
     """One run of a workflow: where it stands and the context it carries.
@@ -70,9 +95,20 @@ class WorkflowRun(models.Model):
     inputs = models.JSONField(default=dict, blank=True, help_text="Arguments of the current step.")
     failures = models.JSONField(default=list, blank=True, help_text="Failed attempts of the current step.")
     error = models.TextField(blank=True)
+    # Nullable, as rows of workers with older code have neither.
+    failure_kind = models.CharField(  # noqa: DJ001 - null: it has not failed
+        max_length=20,
+        null=True,
+        blank=True,
+        help_text="How it failed: fail, exception, or timeout (of a wait).",
+    )
+    retryable = models.BooleanField(
+        null=True, blank=True, help_text="Whether a retry of the failed run needs no force; its parent aside."
+    )
     completion_display = display.CompletionDisplayField(default=dict, blank=True)
 
-    parent_run = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="child_runs")
+    parent_run = models.ForeignKey("self", null=True, blank=True, on_delete=leave_child, related_name="child_runs")
+    parent_deleted = models.BooleanField(null=True, blank=True, editable=False, help_text="Its parent was deleted.")
     active_subworkflow_run_id = models.BigIntegerField(null=True, blank=True)
     triggered_by_event_id = models.BigIntegerField(null=True, blank=True)
 
@@ -131,6 +167,33 @@ class WorkflowRun(models.Model):
     def __str__(self) -> str:
         return f"{self.name} #{self.pk}"
 
+    def cancel(self, reason: str = "") -> None:
+        """End the run, and its children, as ``engine.cancel`` does; this object has its columns afterwards.
+
+        Args:
+            reason: the run's ``error``.
+
+        Raises:
+            IllegalMove: the run has ended already.
+        """
+        self._take_columns(_engine().cancel(self.pk, reason))
+
+    def retry(self, *, force: bool = False) -> None:
+        """Run the failed step again, as ``engine.retry`` does; this object has the run's columns afterwards.
+
+        Args:
+            force: repeat also a run that ended by ``fail()``, and a child whose parent no longer waits for it.
+
+        Raises:
+            IllegalMove: the run has not failed, or may be repeated by force alone.
+        """
+        self._take_columns(_engine().retry(self.pk, force=force))
+
+    def _take_columns(self, moved: WorkflowRun) -> None:
+        for field in self._meta.concrete_fields:
+            setattr(self, field.attname, getattr(moved, field.attname))
+        self._state.fields_cache.pop("suspension", None)
+
     @property
     def waits_for(self) -> Suspension | None:
         """What the run waits for, or None."""
@@ -160,6 +223,10 @@ class WorkflowRun(models.Model):
     def current_step_display(self) -> dict[str, Any]:
         """All that a front end needs to show the run as it is now; every key is always there."""
         return display.current_step_display(self)
+
+
+def _engine() -> Any:
+    return import_string(f"{__package__}.runtime.engine.engine")  # which imports this module
 
 
 class Workflow(WorkflowRun):

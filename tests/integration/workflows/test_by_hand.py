@@ -50,7 +50,7 @@ def order(workflows):
         @step()
         def charge(self):
             get_context().log.append("charge")
-            return complete() if get_context().price > 0 else fail("no price")
+            return complete() if get_context().price > 0 else fail("no price", retryable=True)
 
     run = engine.using(tags=["vip"]).start(Order)
     workflows.drain()

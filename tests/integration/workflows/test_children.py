@@ -120,7 +120,7 @@ def test_a_childs_second_end_does_not_reach_its_parent_again(workflows, parent, 
     run, child = started(workflows, parent)
     engine.signal("answer", {"number": -1}, run=child)
     workflows.drain()
-    engine.retry(child)
+    engine.retry(child, force=True)
     workflows.drain()
     assert len(results) == 1
     assert reloaded(child).status == "failed"

@@ -8,7 +8,17 @@ from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from pydantic import BaseModel
 
-from django_ai.automation.workflows.core import complete, engine, get_context, goto, run_subflow, step, wait, workflow
+from django_ai.automation.workflows.core import (
+    Retry,
+    complete,
+    engine,
+    get_context,
+    goto,
+    run_subflow,
+    step,
+    wait,
+    workflow,
+)
 from django_ai.automation.workflows.exceptions import IllegalMove
 from django_ai.automation.workflows.models import Signal, Suspension, WorkflowRun
 from django_ai.automation.workflows.runtime import by_hand, dispatch, lanes, rows, scheduler, vendors, worker
@@ -485,3 +495,84 @@ def test_a_signal_of_a_sender_that_did_not_see_the_fresh_wait_does_not_count(sen
         assert reloaded(run).status == "suspended"
     work(sent)
     assert (reloaded(run).status, Signal.objects.get().state) == ("suspended", "missed")
+
+
+@pytest.fixture
+def told_parent(sent, settings):
+    """A parent in whose inbox lies its child's failure, and the child, which will complete when it is retried."""
+    settings.DJANGO_AI = {"STEPS_PER_TASK": 1}  # else one task goes on with parent and child
+
+    @workflow("crashing", default_retry=Retry(max_attempts=1))
+    class Crashing:
+        class Context(BaseModel):
+            breaks: bool = True
+
+        @step(start=True)
+        def begin(self):
+            return complete() if not self.context.breaks else 1 / 0
+
+    @workflow("patient")
+    class Patient:
+        class Context(BaseModel):
+            results: list[str] = []
+
+        @step(start=True)
+        def begin(self):
+            return run_subflow(Crashing, on_complete=self.after)
+
+        @step()
+        def after(self, subflow_result):
+            self.context.results.append(str(subflow_result.status))
+            return complete()
+
+    parent = engine.start(Patient)
+    worker.execute(parent.pk, parent.sequence, parent.attempt)
+    child = parent.child_runs.get()
+    worker.execute(child.pk, child.sequence, child.attempt)
+    engine.edit(child, breaks=False)
+    sent.clear()
+    assert (reloaded(parent).status, reloaded(child).status) == ("suspended", "failed")
+    return parent, child
+
+
+def test_a_child_that_is_retried_after_the_glance_at_its_end_tells_its_last_end_alone(
+    sent, told_parent, after_the_glance
+):
+    parent, child = told_parent
+    after_the_glance(lambda: engine.retry(child))
+    worker.deliver(parent.pk)
+    assert reloaded(parent).status == "suspended"
+    work(sent)
+    assert (reloaded(child).status, reloaded(parent).data["results"]) == ("completed", ["completed"])
+
+
+@pytest.mark.parametrize("_round", range(ROUNDS))
+def test_of_a_childs_retry_and_the_delivery_of_its_end_exactly_one_wins(sent, told_parent, _round):
+    parent, child = told_parent
+
+    def retry():
+        try:
+            return engine.retry(child)
+        except IllegalMove:
+            return None
+
+    retried, _ = together(retry, lambda: worker.deliver(parent.pk))
+    work(sent)
+    assert reloaded(parent).status == "completed"
+    expected = ("completed", ["completed"]) if retried else ("failed", ["failed"])
+    assert (reloaded(child).status, reloaded(parent).data["results"]) == expected
+
+
+@SECOND_TRANSACTION
+def test_a_child_of_an_ended_parent_is_refused_without_waiting_for_the_parents_row(sent, told_parent):
+    parent, child = told_parent
+    worker.deliver(parent.pk)
+    work(sent)
+
+    def refused():
+        with pytest.raises(IllegalMove, match="parent"):
+            engine.retry(child)
+
+    with transaction.atomic():  # as the retention, which locks a parent first and its children then
+        WorkflowRun.objects.select_for_update().get(pk=parent.pk)
+        elsewhere(refused)

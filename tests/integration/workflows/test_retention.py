@@ -187,7 +187,7 @@ def test_batches_are_counted_and_can_be_stopped_between(workflows):
 
 
 def test_a_run_that_is_retried_just_now_is_not_deleted(workflows):
-    declare(body=lambda: fail("no"))
+    declare(body=lambda: fail("no", retryable=True))
     (run,) = ended(workflows, "short")
     workflows.advance(2 * MONTH)
     engine.retry(run)
@@ -311,7 +311,7 @@ def test_a_run_that_is_retried_has_again_what_was_kept_for_it(workflows):
     class Asking:
         @step(start=True)
         def begin(self):
-            return fail("no") if broken.pop() else wait("answer")
+            return fail("no", retryable=True) if broken.pop() else wait("answer")
 
     run = engine.start("asking")
     engine.signal("answer", run=run)

@@ -69,7 +69,7 @@ def declare():  # noqa: C901 - many small steps
 
         @step(start=True)
         def begin(self):
-            return {"complete": complete, "fail": lambda: fail("no"), "wait": lambda: wait("never")}[
+            return {"complete": complete, "fail": lambda: fail("no", retryable=True), "wait": lambda: wait("never")}[
                 self.context.plan
             ]()
 
@@ -181,7 +181,7 @@ def failures(kit):
     engine.cancel(engine.start("planned", plan=[]))
     engine.signal("one", run=retried)
     kit.drain()
-    engine.retry(retried)
+    engine.retry(retried, force=True)
     kit.drain()
 
 
@@ -210,7 +210,7 @@ def rows_after(program, ways, moves):
         return decide(definition, state, happening, now)
 
     with time_machine.travel(NOON, tick=False), mock.patch.dict(vendors.WAYS, ways, clear=True), ExitStack() as stack:
-        for name in ("attempts", "moving", "inbox", "engine", "forms"):
+        for name in ("attempts", "moving", "inbox", "engine", "by_hand", "forms"):
             stack.enter_context(mock.patch(f"django_ai.automation.workflows.runtime.{name}.decide", noted))
         program(stack.enter_context(workflow_testing()))
     return contents()

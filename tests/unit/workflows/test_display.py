@@ -186,6 +186,12 @@ def test_a_row_that_was_stored_without_texts_is_read_with_all_keys():
     assert deferred.completion_display == {"display_title": None, "display_subtitle": None}
 
 
+def test_a_run_that_ended_by_fail_shows_what_fail_said():
+    said = {"display_title": "Turned down", "display_subtitle": None}
+    data = display(WorkflowStatus.FAILED, completion_display=said, failure_kind="fail")
+    assert (data["completion_display"], data["step_display"]) == (said, {})
+
+
 def test_metadata_has_every_key_without_being_given_one():
     assert StepDisplayMetadata().as_dict() == {
         "display_title": None,

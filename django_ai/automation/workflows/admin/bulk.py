@@ -94,7 +94,7 @@ def ask(model_admin: Any, request: HttpRequest, verb: Verb, chosen: QuerySet[Wor
         "total": total,
     }
     form = (AskingForm if verb.name == "cancel" else BulkForm)(initial=initial)
-    others = "" if of_filter else _others(chosen.exclude(verb.many).count(), verb)
+    others = "" if of_filter else _others(chosen.count() - chosen.filter(verb.many).count(), verb)
     return _page(model_admin, request, verb, form, asks=True, others=others)
 
 

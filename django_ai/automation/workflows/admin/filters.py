@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from ..authoring.registry import registry
 from ..machine.commands import WaitKind
-from ..machine.statuses import WorkflowStatus
+from ..machine.statuses import FailureKind, WorkflowStatus
 from ..models import WorkflowRun
 from ..runtime.stuck import stuck
 from . import bounds
@@ -32,6 +32,28 @@ class StatusFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Runs) -> Runs:
         return queryset.filter(status=self.value()) if self.value() else queryset
+
+
+class FailureFilter(admin.SimpleListFilter):
+    """How runs failed."""
+
+    title = "failed by"
+    parameter_name = "failure"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(_FAILURES.items())
+
+    def queryset(self, request: HttpRequest, queryset: Runs) -> Runs:
+        if not self.value():
+            return queryset
+        return bounds.newest(request, queryset.filter(status=WorkflowStatus.FAILED, failure_kind=self.value()))
+
+
+_FAILURES: dict[str, str] = {
+    FailureKind.FAIL: "fail() of its workflow",
+    FailureKind.EXCEPTION: "an exception",
+    FailureKind.TIMEOUT: "the time-out of a wait",
+}
 
 
 class WorkflowFilter(admin.SimpleListFilter):
@@ -168,6 +190,7 @@ class ReachFilter(admin.SimpleListFilter):
 
 FILTERS = (
     StatusFilter,
+    FailureFilter,
     WorkflowFilter,
     VersionFilter,
     StepFilter,

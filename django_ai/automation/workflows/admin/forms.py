@@ -20,6 +20,7 @@ from ..machine.commands import WaitKind
 from ..machine.secret_places import Place, masked, places_of
 from ..masking import context_class_of, unmasked
 from ..models import WorkflowRun
+from ..runtime import by_hand
 
 PREFIX = "context_"
 
@@ -50,6 +51,16 @@ class ReasonForm(ConfirmForm):
     """Asks why; the reason is kept with the run."""
 
     reason = forms.CharField(max_length=500, required=False, help_text="Kept with the run, for those who ask later.")
+
+
+class ForceForm(ConfirmForm):
+    """Says why the run is not retried without force, and asks for a second confirmation."""
+
+    repeat = forms.BooleanField(label="Repeat it nevertheless")
+
+    def __init__(self, *args: Any, run: WorkflowRun, **kwargs: Any) -> None:
+        super().__init__(*args, run=run, **kwargs)
+        self.fields["repeat"].help_text = by_hand.against_retry(run)
 
 
 class RestartForm(ConfirmForm):

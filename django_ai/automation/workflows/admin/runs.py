@@ -92,7 +92,7 @@ class WorkflowRunAdmin(CheckedParameters, Acting):
     def state(self, run: WorkflowRun) -> SafeString:
         """The status as a badge, and how far the run is."""
         bar = format_html('<progress class="wf-progress" max="1" value="{}">{}</progress>', run.progress, run.progress)
-        return format_html("{}{}", badge(run.status), bar if run.progress else "")
+        return format_html("{}{}", badge(run.status, run.failure_kind), bar if run.progress else "")
 
     @admin.display(description="step")
     def step(self, run: WorkflowRun) -> SafeString:

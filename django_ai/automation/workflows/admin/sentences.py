@@ -6,9 +6,9 @@ from datetime import datetime
 
 from ..machine.commands import WaitKind
 from ..machine.definition import StepDefinition
-from ..machine.statuses import CANCELLED, COMPLETED, FAILED, RUNNING
+from ..machine.statuses import CANCELLED, COMPLETED, FAILED, RUNNING, FailureKind
 from ..models import Suspension, WorkflowRun
-from ..runtime import rows
+from ..runtime import by_hand, rows
 from .times import duration, moment, short
 
 _WAITS = {
@@ -38,10 +38,20 @@ def sentence(run: WorkflowRun, now: datetime) -> str:
     ended = moment(run.finished_at or now, now)
     texts: dict[str, str] = {
         COMPLETED: f"Completed at {ended}, after {took}.",
-        FAILED: f"Failed at {ended} in the step “{run.current_step}”, after {took}. It can be retried from there.",
+        FAILED: _failed(run, ended, took),
         CANCELLED: f"Cancelled at {ended}, after {took}{f': {run.error}' if run.error else ''}.",
     }
     return texts.get(run.status, f"Waits at “{run.current_step}”, but nobody knows for what.")
+
+
+_HOW_FAILED: dict[str, str] = {FailureKind.FAIL: " by fail()", FailureKind.TIMEOUT: " by the time-out of its wait"}
+
+
+def _failed(run: WorkflowRun, ended: str, took: str) -> str:
+    step, kind = f"“{run.current_step}”", run.failure_kind
+    how = _HOW_FAILED.get(kind or "", "")
+    refusal = by_hand.against_retry(run) if run.status == FAILED else ""
+    return f"Failed at {ended} in the step {step}{how}, after {took}. {refusal or 'It can be retried from there.'}"
 
 
 def _running(run: WorkflowRun, now: datetime) -> str:

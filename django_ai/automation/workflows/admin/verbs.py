@@ -10,9 +10,10 @@ from django.db.models import Q
 
 from ..machine.commands import CLOCKS
 from ..machine.statuses import FAILED, FINAL, SUSPENDED
-from ..models import WorkflowRun
+from ..models import RETRYABLE, WorkflowRun
+from ..runtime import by_hand
 from ..runtime.engine import engine
-from .forms import ConfirmForm, EditForm, ReasonForm, RestartForm, SignalForm
+from .forms import ConfirmForm, EditForm, ForceForm, ReasonForm, RestartForm, SignalForm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,11 @@ class Verb:
 def _retry(run: WorkflowRun, form: Any) -> tuple[WorkflowRun, str]:
     step = run.current_step
     return engine.retry(run), f"Retried from the step “{step}”."
+
+
+def _force(run: WorkflowRun, form: Any) -> tuple[WorkflowRun, str]:
+    step = run.current_step
+    return engine.retry(run, force=True), f"Retried by force from the step “{step}”."
 
 
 def _restart(run: WorkflowRun, form: Any) -> tuple[WorkflowRun, str]:
@@ -89,9 +95,21 @@ VERBS = {
             done="retried",
             permission="retry",
             question="Run the failed step of {run} again, with all its attempts?",
-            applies=lambda run: run.status == FAILED,
+            applies=lambda run: run.status == FAILED and not by_hand.against_retry(run),
             act=_retry,
-            many=Q(status=FAILED),
+            many=RETRYABLE,
+        ),
+        Verb(
+            name="force",
+            label="Retry by force…",
+            done="retried by force",
+            permission="retry",
+            question="Repeat {run} though its end was decided? What its step wrote, and what others did because it"
+            " failed, is not undone.",
+            applies=lambda run: run.status == FAILED and bool(by_hand.against_retry(run)),
+            act=_force,
+            form=ForceForm,
+            is_destructive=True,
         ),
         Verb(
             name="signal",

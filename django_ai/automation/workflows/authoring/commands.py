@@ -131,13 +131,22 @@ def complete(*, display_title: str | None = None, display_subtitle: str | None =
 
 
 @strict("fail()", InvalidCommand)
-def fail(reason: str = "") -> Fail:
+def fail(
+    reason: str = "",
+    *,
+    display_title: str | None = None,
+    display_subtitle: str | None = None,
+    retryable: bool = False,
+) -> Fail:
     """End the run as failed, without a retry; what the step wrote is kept.
 
     Args:
         reason: the run's ``error``.
+        display_title, display_subtitle: what ``run.completion_display`` shows.
+        retryable: let ``engine.retry`` repeat the step as if it had raised; by default it refuses.
     """
-    return Fail(reason=str(reason))
+    display = as_display(display_title=display_title, display_subtitle=display_subtitle)
+    return Fail(reason=str(reason), display=display, retryable=bool(retryable))
 
 
 def _child_context(

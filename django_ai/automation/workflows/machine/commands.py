@@ -109,6 +109,8 @@ class Fail:
     """End the run as failed, without a retry."""
 
     reason: str
+    display: Mapping[str, str] = field(default_factory=dict)
+    retryable: bool = False
 
 
 Command = Goto | Sleep | Wait | RunSubflow | Complete | Fail

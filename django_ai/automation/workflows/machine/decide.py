@@ -17,7 +17,7 @@ from .enter import enter
 from .happenings import Answered, Cancelled, Due, Happening, Raised, Retried, Returned, Started
 from .obey import obey
 from .state import Failure, RunState, StepRecord, Suspension, Transition
-from .statuses import CANCELLED, COMPLETED, FAILED, MOVES, RUNNING, SUSPENDED
+from .statuses import CANCELLED, COMPLETED, FAILED, MOVES, RUNNING, SUSPENDED, FailureKind
 
 # A deployment may take minutes, in which a run meets workers whose code does not have its step yet.
 WHILE_NOT_DEPLOYED = Retry(max_attempts=12, max_delay=timedelta(minutes=1))
@@ -95,8 +95,14 @@ def _raised(definition: WorkflowDefinition | None, state: RunState, happening: R
     )
 
 
-def failed(state: RunState, error: str, failures: tuple[Failure, ...] = ()) -> Transition:
-    """Return the Transition that ends a run as failed at its current step."""
+def failed(
+    state: RunState,
+    error: str,
+    failures: tuple[Failure, ...] = (),
+    *,
+    kind: FailureKind = FailureKind.EXCEPTION,
+) -> Transition:
+    """Return the Transition that ends a run as failed at its current step; a retry may repeat that."""
     return Transition(
         status=FAILED,
         step=state.step,
@@ -105,6 +111,8 @@ def failed(state: RunState, error: str, failures: tuple[Failure, ...] = ()) -> T
         progress=state.progress,
         inputs=state.inputs,
         error=error,
+        failure_kind=kind,
+        retryable=True,
         record=StepRecord(step=state.step, status=FAILED, attempts=state.attempt, error=error, failures=failures),
     )
 
@@ -118,7 +126,8 @@ def _due(definition: WorkflowDefinition | None, state: RunState, happening: Due,
     if wait.on_timeout is not None:
         onward = _go_on(definition, state, wait.on_timeout, now)
     else:
-        onward = failed(replace(state, attempt=0), describe(WaitTimedOut(_overdue(wait))))
+        error = describe(WaitTimedOut(_overdue(wait)))
+        onward = failed(replace(state, attempt=0), error, kind=FailureKind.TIMEOUT)
     return replace(onward, gives_up_child=wait.kind is WaitKind.CHILD, is_overdue=True)
 
 
@@ -188,7 +197,29 @@ def _cancelled(
     )
 
 
+def against_retry(state: RunState, happening: Retried) -> str:
+    """Return why a failed run is not retried without force, or an empty text where nothing is against it."""
+    if happening.force:
+        return ""
+    if not state.is_repeatable:
+        return (
+            f"The run ended by fail() at step {state.step!r}: its workflow decided that, and a retry would repeat"
+            f" what the step wrote. {_FORCE}"
+        )
+    if not happening.is_awaited:
+        return (
+            "The parent of this run no longer waits for it: it has acted on the failure, or has ended, and would not"
+            f" learn of another result. {_FORCE}"
+        )
+    return ""
+
+
+_FORCE = "engine.retry(run, force=True) repeats it nevertheless."
+
+
 def _retried(definition: WorkflowDefinition | None, state: RunState, happening: Retried, now: datetime) -> Transition:
+    if reason := against_retry(state, happening):
+        raise IllegalMove(reason)
     # What failed was a wait, not the step's body: wait again. A form's body runs with the form alone.
     if not state.attempt or _is_form(definition, state.step):
         return enter(definition, state, state.step, now)

@@ -56,7 +56,14 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """Somebody asked for the failed step to run again, with all its attempts."""
+    """An operator asked for the failed step to run again, with all its attempts.
+
+    ``force`` repeats even a run that must not be repeated. ``is_awaited`` is False for a child whose
+    parent no longer waits for it.
+    """
+
+    force: bool = False
+    is_awaited: bool = True
 
 
 Happening = Started | Returned | Raised | Answered | Due | Cancelled | Retried

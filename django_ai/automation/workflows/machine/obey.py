@@ -13,7 +13,7 @@ from .context import merge
 from .definition import StepDefinition, WorkflowDefinition
 from .enter import clamped, enter, moment, suspension_of
 from .state import ChildStart, RunState, StepRecord, Suspension, Transition
-from .statuses import COMPLETED, FAILED, SUSPENDED, WorkflowStatus
+from .statuses import COMPLETED, FAILED, SUSPENDED, FailureKind, WorkflowStatus
 
 
 def obey(definition: WorkflowDefinition, state: RunState, command: object, now: datetime) -> Transition:
@@ -42,8 +42,8 @@ def obey(definition: WorkflowDefinition, state: RunState, command: object, now: 
             return _run_subflow(definition, state, command, now)
         case Complete(fields, display):
             return _end(state, COMPLETED, progress=1.0, fields=fields, completion_display=display)
-        case Fail(reason):
-            return _end(state, FAILED, error=reason, attempt=state.attempt, inputs=state.inputs)
+        case Fail():
+            return _fail(state, command)
     raise NotACommand(_not_a_command(definition, definition.step(state.step), command))
 
 
@@ -63,6 +63,19 @@ def _not_a_command(definition: WorkflowDefinition, step: StepDefinition, value: 
 
 
 _COMMANDS = "goto(), sleep(), wait(), wait_for_event(), run_subflow(), complete() or fail()"
+
+
+def _fail(state: RunState, command: Fail) -> Transition:
+    return _end(
+        state,
+        FAILED,
+        error=command.reason,
+        attempt=state.attempt,
+        inputs=state.inputs,
+        failure_kind=FailureKind.FAIL,
+        retryable=command.retryable,
+        completion_display=command.display,
+    )
 
 
 def _sleep(definition: WorkflowDefinition, state: RunState, command: Sleep, now: datetime) -> Transition:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from .commands import WaitKind
 from .payloads import Accepts
-from .statuses import WorkflowStatus
+from .statuses import FailureKind, WorkflowStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,8 @@ class RunState:
 
     ``step`` and the steps of ``suspension`` have the names that the definition gives them now.
     ``context`` is as it was last committed; ``Unfitting`` where it no longer fits the Context class,
-    None where the class is not known.
+    None where the class is not known. ``is_repeatable`` is False for a failed run that ended by a
+    ``fail()`` that did not say ``retryable=True``.
     """
 
     status: WorkflowStatus
@@ -65,6 +66,7 @@ class RunState:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     suspension: Suspension | None = None
+    is_repeatable: bool = True
 
     @property
     def excused(self) -> int:
@@ -99,6 +101,7 @@ class Transition:
     ``context`` None means unchanged. A run that is RUNNING with attempt 0 wants a worker for the
     body of ``step``; ``(sequence, attempt)`` is its new fence. ``is_overdue`` says that a wait ends for want of an
     answer. ``leaves`` names the step from which the run goes on elsewhere as its wait ends: that visit is complete.
+    ``failure_kind`` and ``retryable`` are those of a run that fails.
     """
 
     status: WorkflowStatus
@@ -110,6 +113,8 @@ class Transition:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     error: str = ""
+    failure_kind: FailureKind | None = None
+    retryable: bool | None = None
     suspension: Suspension | None = None
     record: StepRecord | None = None
     child: ChildStart | None = None

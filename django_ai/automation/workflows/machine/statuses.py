@@ -27,6 +27,22 @@ class WorkflowStatus(StrEnum):
         return self in FINAL
 
 
+class FailureKind(StrEnum):
+    """How a run failed: its workflow returned fail(), a step raised for the last time, or a wait timed out."""
+
+    FAIL = "fail"
+    EXCEPTION = "exception"
+    TIMEOUT = "timeout"
+
+
+# For people. A row may have a kind that only newer code knows.
+FAILURE_LABELS: dict[str, str] = {
+    FailureKind.FAIL: "ended by fail()",
+    FailureKind.EXCEPTION: "crashed",
+    FailureKind.TIMEOUT: "timed out",
+}
+
+
 RUNNING = WorkflowStatus.RUNNING
 SUSPENDED = WorkflowStatus.SUSPENDED
 COMPLETED = WorkflowStatus.COMPLETED

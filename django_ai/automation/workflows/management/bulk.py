@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db.models import Q
 
 from ..exceptions import WorkflowError
 from ..models import WorkflowRun
@@ -27,14 +28,16 @@ def add_choice(parser: CommandParser) -> None:
 
 @dataclass(slots=True)
 class Done:
-    """What became of the runs: those that it was done to, and the reasons why not to others."""
+    """What became of the runs: those that it was done to, the reasons why not to others, and how many were left out."""
 
     runs: list[int] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
+    left_out: int = 0
 
     def as_data(self) -> dict[str, Any]:
         """Return it JSON-ready."""
-        return {"done": self.runs, "refused": self.refused}
+        data: dict[str, Any] = {"done": self.runs, "refused": self.refused}
+        return {**data, "left_out": self.left_out} if self.left_out else data
 
 
 def do(
@@ -42,10 +45,14 @@ def do(
     console: Console,
     *,
     verb: str,
-    statuses: frozenset[str],
+    within: Q,
+    among: Q | None = None,
     act: Callable[[int], WorkflowRun],
 ) -> Done:
-    """Do something to runs: to those that are named, or with ``--all`` to those chosen that are in ``statuses``.
+    """Do something to runs: to those that are named, or with ``--all`` to those chosen that are ``within``.
+
+    Args:
+        among: the runs of which those that are not ``within`` are counted as left out; by default none.
 
     Raises:
         CommandError: neither is given, or both, or the person said no.
@@ -59,8 +66,10 @@ def do(
         for run in [arguments.run(reference) for reference in options["runs"]]:
             _do_one(run.pk, act, done)
         return done
-    chosen = filtered(options).filter(status__in=statuses)
+    chosen = filtered(options).filter(within)
     count = chosen.count()
+    if among is not None:
+        done.left_out = filtered(options).filter(among).count() - count
     if count and not options["no_input"]:
         _ask(f"{verb} {counted(count, 'run')}? [y/N] ")
     for number, run_id in enumerate(_ids(chosen), start=1):
@@ -95,6 +104,9 @@ def _ask(question: str) -> None:
         raise CommandError("Nothing was done.")
 
 
+_LEFT_OUT = "ended by fail(), or a parent no longer waits. Look at each, and name one with --force to repeat it."
+
+
 def tell(done: Done, console: Console, *, what: str, as_json: bool) -> int:
     """Print what became of the runs and return the exit code: 1 where one refused."""
     if as_json:
@@ -104,4 +116,6 @@ def tell(done: Done, console: Console, *, what: str, as_json: bool) -> int:
             console.line(f"#{run_id}: {reason}", "ERROR")
         if done.runs or not done.refused:
             console.line(f"{counted(len(done.runs), 'run')} {what}.", "SUCCESS" if done.runs else "WARNING")
+        if done.left_out:
+            console.note(f"{counted(done.left_out, 'run')} left out: {_LEFT_OUT}")
     return 1 if done.refused else 0

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ..machine.commands import CLOCKS, WaitKind
+from ..machine.statuses import FAILURE_LABELS, FailureKind
 from ..masking import Mask
 from ..models import Suspension, WorkflowRun
 from .console import age
@@ -23,6 +24,8 @@ def as_data(run: WorkflowRun) -> dict[str, Any]:
         "progress": run.progress,
         "waits_for": _wait(run.waits_for),
         "error": error_of(run),
+        "failure_kind": run.failure_kind,
+        "retryable": run.retryable,
         "idempotency_key": run.idempotency_key,
         "owner": run.owner_id,
         "parent": run.parent_run_id,
@@ -30,6 +33,14 @@ def as_data(run: WorkflowRun) -> dict[str, Any]:
         "updated_at": run.updated_at,
         "finished_at": run.finished_at,
     }
+
+
+def status_of(run: WorkflowRun) -> str:
+    """Return where a run stands, and how it failed if that was not an exception."""
+    kind = run.failure_kind
+    if not kind or kind == FailureKind.EXCEPTION:
+        return str(run.status)
+    return f"{run.status}, {FAILURE_LABELS.get(kind, kind)}"
 
 
 def error_of(run: WorkflowRun) -> str:

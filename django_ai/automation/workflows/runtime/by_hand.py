@@ -11,13 +11,15 @@ from ...conf import settings
 from ..exceptions import ContextInvalid, IllegalMove
 from ..machine import context as contexts
 from ..machine.changes import undo
-from ..machine.commands import CLOCKS
+from ..machine.commands import CLOCKS, WaitKind
+from ..machine.decide import against_retry as decide_against_retry
 from ..machine.decide import decide
 from ..machine.definition import WorkflowDefinition
-from ..machine.happenings import Due
+from ..machine.happenings import Due, Retried
+from ..machine.state import RunState
 from ..machine.statuses import FAILED, SUSPENDED
-from ..models import Restart, RunTag, Signal, SignalKind, SignalState, WorkflowRun
-from . import commit, creating, past, rows
+from ..models import Restart, RunTag, Signal, SignalKind, SignalState, StepExecution, WorkflowRun
+from . import commit, creating, inbox, past, rows
 
 
 def edit(run_id: int, fields: Mapping[str, Any]) -> WorkflowRun:
@@ -51,6 +53,77 @@ def _check_at_rest(run: WorkflowRun, now: datetime) -> None:
         raise IllegalMove(f"{run} is {run.status}: its context can be edited while it waits, or when it has failed.")
     if run.lease_until is not None and run.lease_until > now:
         raise IllegalMove(f"Somebody's post of a form of {run} is being done right now: try again in a moment.")
+
+
+def retry(run_id: int, *, force: bool = False) -> WorkflowRun:
+    """Run the failed step of a failed run again; a parent that waits for the run goes on waiting.
+
+    Args:
+        force: repeat also what the workflow decided, and a child whose parent no longer waits for it.
+
+    Raises:
+        IllegalMove: the run has not failed, or may be repeated by force alone.
+    """
+    with rows.transaction_of_runs():
+        run, watch = rows.lock_existing(run_id)
+        is_awaited = run.status != FAILED or _hold_parent(run, watch.now())
+        definition, state = _failed_state(run)
+        transition = decide(definition, state, Retried(force=force, is_awaited=is_awaited), watch.now())
+        inbox.restore(run, watch.now())
+        commit.commit(run, transition, watch.now())
+    return run
+
+
+def against_retry(run: WorkflowRun) -> str:
+    """Return why a run that has failed is not retried without force, or an empty text; as it was read, unlocked."""
+    _, state = _failed_state(run)
+    is_awaited = _waits_for(_parent_of(run), run) if run.parent_run_id else not run.parent_deleted
+    return decide_against_retry(state, Retried(is_awaited=is_awaited))
+
+
+def _parent_of(run: WorkflowRun) -> WorkflowRun | None:
+    runs = WorkflowRun.objects.using(rows.alias()).select_related("suspension")
+    return runs.filter(pk=run.parent_run_id or 0).first()
+
+
+def _failed_state(run: WorkflowRun) -> tuple[WorkflowDefinition | None, RunState]:
+    definition = rows.definition_of(run)
+    return definition, replace(rows.snapshot(run, definition), is_repeatable=_is_repeatable(run))
+
+
+def _is_repeatable(run: WorkflowRun) -> bool:
+    if run.status != FAILED or run.retryable is not None:
+        return run.retryable is not False
+    # Older code kept no more than history: an attempt that crashed is among the failures of its visit, the
+    # attempt that returned fail() is not, and a wait that timed out leaves no visit with attempts.
+    visits = StepExecution.objects.using(rows.alias()).filter(run=run, sequence=run.sequence - 1, status=FAILED)
+    visit = visits.first()
+    return visit is None or not visit.attempts or any(it["attempt"] == visit.attempts for it in visit.failures)
+
+
+def _hold_parent(run: WorkflowRun, now: datetime) -> bool:
+    """Return whether the failed run's parent, if it has one, waits for it still; withdraw its end from the parent.
+
+    Invariant: a parent is told of one end alone. The lock on the parent keeps it in its wait, and the change of
+    its ``updated_at`` makes the move fail of a worker that has read the end already, but not yet written its move.
+
+    Runs are locked from the child upwards. A parent that has ended is not locked: the retention locks an ended
+    parent first and its children then.
+    """
+    if run.parent_run_id is None:
+        return not run.parent_deleted
+    if not _waits_for(_parent_of(run), run):
+        return False
+    locked = rows.lock(run.parent_run_id)
+    if locked is None or not _waits_for(locked[0], run):
+        return False
+    return inbox.withdraw_end(locked[0], run, now)
+
+
+def _waits_for(parent: WorkflowRun | None, run: WorkflowRun) -> bool:
+    if parent is None or parent.waits_for is None:
+        return False
+    return bool(parent.waits_for.kind == WaitKind.CHILD and parent.active_subworkflow_run_id == run.pk)
 
 
 def wake(run_id: int) -> WorkflowRun:

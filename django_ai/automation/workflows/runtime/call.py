@@ -40,6 +40,8 @@ def call(
     instance.run_id = run.pk
     # The same in every attempt of this visit, and in no other visit: for services that ask for one.
     instance.idempotency_key = f"{run.name}:{run.pk}:{run.sequence}"
+    if not hasattr(definition.cls, "attempt"):  # which may be a step of the workflow
+        instance.attempt = run.attempt - sum(not failure.get("counts", True) for failure in run.failures)
     for name, value in run.inputs.items():
         if name in step.parameters:
             arguments[name] = _INPUTS[name](value)

@@ -16,7 +16,7 @@ from ..machine import context as contexts
 from ..machine.commands import WaitKind
 from ..machine.state import Suspension as Wait
 from ..machine.state import Transition
-from ..machine.statuses import COMPLETED, FINAL, RUNNING
+from ..machine.statuses import FINAL, RUNNING
 from ..models import Suspension, WorkflowRun
 from . import rows, waits
 
@@ -37,6 +37,9 @@ def of_run(transition: Transition, now: datetime, *, claim: bool) -> dict[str, A
         "inputs": dict(transition.inputs),
         "failures": [rows.failure_data(failure) for failure in transition.failures],
         "error": transition.error,
+        "failure_kind": transition.failure_kind,
+        "retryable": transition.retryable,
+        "completion_display": dict(transition.completion_display),
         "lease_until": now + rows.lease() if claim else None,
         "updated_at": now,
         "finished_at": now if transition.status in FINAL else None,
@@ -45,8 +48,6 @@ def of_run(transition: Transition, now: datetime, *, claim: bool) -> dict[str, A
         columns["dispatched_at"] = now if transition.status is RUNNING else None
     if not transition.attempt:
         columns["visit_started_at"] = now if claim else None
-    if transition.status is COMPLETED:
-        columns["completion_display"] = dict(transition.completion_display)
     return columns
 
 

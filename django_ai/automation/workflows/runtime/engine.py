@@ -10,9 +10,9 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from ..exceptions import InvalidOption, SignalRejected
 from ..machine.decide import decide
-from ..machine.happenings import Cancelled, Happening, Retried
+from ..machine.happenings import Cancelled, Happening
 from ..models import WorkflowRun
-from . import by_hand, commit, inbox, rows, vendors
+from . import by_hand, commit, rows, vendors
 from .signalling import Sending, check_name
 from .starting import LONGEST_KEY, Starter, check_text
 
@@ -128,13 +128,18 @@ class Engine:
         """
         return _move(run, Cancelled(reason))
 
-    def retry(self, run: RunReference) -> WorkflowRun:
+    def retry(self, run: RunReference, *, force: bool = False) -> WorkflowRun:
         """Run the failed step of a failed run again, with all its attempts; return the run.
 
+        A retry repeats what crashed, not what the workflow decided.
+
+        Args:
+            force: repeat also a run that ended by ``fail()``, and a child whose parent no longer waits for it.
+
         Raises:
-            IllegalMove: the run has not failed.
+            IllegalMove: the run has not failed, or may be repeated by force alone.
         """
-        return _move(run, Retried())
+        return rows.despite_deadlocks(lambda: by_hand.retry(_id(run), force=force))
 
     def wake(self, run: RunReference) -> WorkflowRun:
         """End a run's sleep, or the pause before a retry, at once; return the run.
@@ -204,8 +209,6 @@ def _move_once(reference: RunReference, happening: Happening) -> WorkflowRun:
         run, watch = rows.lock_existing(_id(reference))
         definition = rows.definition_of(run)
         transition = decide(definition, rows.snapshot(run, definition), happening, watch.now())
-        if isinstance(happening, Retried):
-            inbox.restore(run, watch.now())
         commit.commit(run, transition, watch.now())
     return run
 

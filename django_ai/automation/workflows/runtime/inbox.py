@@ -88,6 +88,22 @@ def restore(run: WorkflowRun, now: datetime) -> None:
     kept.filter(state=SignalState.MISSED).update(state=SignalState.PENDING, dispatched_at=now)
 
 
+def withdraw_end(parent: WorkflowRun, child: WorkflowRun, now: datetime) -> bool:
+    """Take a child's end out of the inbox of its locked parent, for the child goes on.
+
+    Returns whether the parent was still where it is in memory.
+    """
+    runs = WorkflowRun.objects.using(rows.alias()).filter(pk=parent.pk, status=parent.status)
+    # A worker that has peeked at the message moves the parent only if ``updated_at`` is as it was.
+    if not runs.filter(sequence=parent.sequence, attempt=parent.attempt).update(updated_at=now):
+        return False
+    told = Signal.objects.using(rows.alias()).filter(run=parent, kind=SignalKind.CHILD, name=str(child.pk))
+    told.filter(state=SignalState.PENDING).update(
+        state=SignalState.MISSED, dispatched_at=None, error="The child was retried."
+    )
+    return True
+
+
 def deliver(run: WorkflowRun, now: datetime) -> Move | None:
     """Return the move that the next fitting message of a locked run makes; its commit marks the message.
 

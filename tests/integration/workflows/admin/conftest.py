@@ -69,7 +69,7 @@ def parcel():
 
         @step()
         def file(self):
-            return complete() if get_context().number >= 0 else fail("negative")
+            return complete() if get_context().number >= 0 else fail("negative", retryable=True)
 
         @step()
         def lose(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.db.models import Q
 
 from ...machine.statuses import FINAL, WorkflowStatus
 from ...runtime.engine import engine
@@ -28,7 +29,7 @@ class CancelRuns(Subcommand):
             options,
             self.console,
             verb="Cancel",
-            statuses=frozenset(map(str, active)),
+            within=Q(status__in=[str(status) for status in active]),
             act=lambda run_id: engine.cancel(run_id, options["reason"]),
         )
         return bulk.tell(done, self.console, what="cancelled", as_json=options["json"])

@@ -8,12 +8,12 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from ...machine.statuses import WorkflowStatus
+from ...machine.statuses import FailureKind, WorkflowStatus
 from ...models import WorkflowRun
 from ...runtime.stuck import stuck
 from .. import arguments
 from ..console import Column, age, status_colour
-from ..reading import as_data, error_of, waits_for
+from ..reading import as_data, error_of, status_of, waits_for
 from .base import Subcommand, add_json
 
 
@@ -21,6 +21,8 @@ def add_filters(parser: CommandParser) -> None:
     """Declare the options by which runs are chosen."""
     statuses = [status.value for status in WorkflowStatus]
     parser.add_argument("--status", action="append", choices=statuses, help="only these; may be given several times")
+    kinds = [kind.value for kind in FailureKind]
+    parser.add_argument("--failure", choices=kinds, help="only runs that failed so: by fail(), a crash, a time-out")
     parser.add_argument("--workflow", metavar="NAME", help="only runs of this workflow")
     parser.add_argument("--tag", help="only runs with this tag")
     parser.add_argument("--since", metavar="TIME", help="only runs started since then: 30m, 2h, 7d ago, or a date")
@@ -32,6 +34,8 @@ def filtered(options: dict[str, Any]) -> Any:
     found = arguments.runs()
     if options["status"]:
         found = found.filter(status__in=options["status"])
+    if options["failure"]:
+        found = found.filter(status=WorkflowStatus.FAILED, failure_kind=options["failure"])
     if options["workflow"]:
         found = found.filter(name=arguments.workflow_name(options["workflow"]))
     if options["tag"]:
@@ -90,7 +94,7 @@ def _row(run: WorkflowRun, now: datetime) -> list[str]:
     return [
         str(run.pk),
         run.name,
-        run.status,
+        status_of(run),
         run.current_step,
         f"{run.progress:.0%}",
         str(run.attempt) if run.attempt > 1 else "",

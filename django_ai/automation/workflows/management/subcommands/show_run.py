@@ -12,11 +12,13 @@ from django.core.management.base import CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
+from ...machine.statuses import FAILED
 from ...masking import Mask, changes_in
 from ...models import PastWait, Signal, SignalState, StepExecution, WaitOutcome, WorkflowRun
+from ...runtime.by_hand import against_retry
 from .. import arguments
 from ..console import Column, age, bar, status_colour, took
-from ..reading import as_data, error_of, waits_for
+from ..reading import as_data, error_of, status_of, waits_for
 from .base import Subcommand, add_json
 
 
@@ -70,7 +72,7 @@ class ShowRun(Subcommand):
         return 0
 
     def _head(self, run: WorkflowRun, now: datetime) -> None:
-        self.console.line(f"{run.name} #{run.pk} is {run.status}", status_colour(run.status))
+        self.console.line(f"{run.name} #{run.pk} is {status_of(run)}", status_colour(run.status))
         ended = run.finished_at or now
         self.console.pairs([
             ("version", run.version),
@@ -78,6 +80,7 @@ class ShowRun(Subcommand):
             ("progress", bar(run.progress)),
             ("waits for", waits_for(run, now)),
             ("error", self.mask.text(run.error)),
+            ("retry", against_retry(run) if run.status == FAILED else ""),
             ("key", self.mask.text(run.idempotency_key or "")),
             ("tags", ", ".join(tag.name for tag in run.tags.all())),
             ("owner", f"user {run.owner_id}" if run.owner_id is not None else ""),
