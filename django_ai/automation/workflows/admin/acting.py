@@ -121,7 +121,7 @@ class Acting(RunPermissions):
         allowed = self.allowed_verbs(request, run)
         return {
             **self.admin_site.each_context(request),
-            **run_page.collect(run, timezone.now(), partial(visible_to, request)),
+            **run_page.collect(run, timezone.now(), partial(visible_to, request), request.GET),
             "title": str(run),
             "subtitle": None,
             "opts": self.opts,
@@ -133,6 +133,7 @@ class Acting(RunPermissions):
             "form_endpoint": self._form_endpoint(request, run),
             "is_final": run.status in FINAL,
             "etag": self._etag(run),
+            "query": f"?{request.GET.urlencode()}" if request.GET else "",
             "has_view_permission": True,
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from django.core.paginator import Paginator
 from django.db import connections
 from django.db.models import Max, Min, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
+from django.utils.http import urlencode
 
+from ...parameters import number_in
 from ..machine.statuses import WorkflowStatus
 from ..models import WorkflowRun
 
@@ -44,6 +47,51 @@ class CappedPaginator(Base):
         """How many there are, at most CAP."""
         rows: Any = self.object_list
         return int(rows.order_by("-pk").values("pk")[:CAP].count())
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of a table that one page shows, newest first.
+
+    Attributes:
+        count: how many rows there are in all.
+        older, newest: the queries of the pages with the next older rows and with the newest; empty where those are
+            shown already.
+    """
+
+    rows: list[Any]
+    count: int
+    older: str = ""
+    newest: str = ""
+
+
+class Parts:
+    """Cuts long tables into parts; where the part of each begins is in the parameters of the page's address."""
+
+    def __init__(self, parameters: QueryDict) -> None:
+        self.parameters = parameters
+
+    def before(self, name: str) -> int | None:
+        """Return the number below which the part of a table begins, None for its newest rows."""
+        return number_in(self.parameters.get(f"{name}_before", ""))
+
+    def of(self, name: str, found: QuerySet[Any], most: int) -> Part:
+        """Return the part of a table that is asked for, found by an index: its rows are numbered in their order."""
+        before = self.before(name)
+        rows = list((found if before is None else found.filter(pk__lt=before)).order_by("-pk")[: most + 1])
+        is_all = before is None and len(rows) <= most
+        last = rows[most - 1].pk if len(rows) > most else None
+        return self.part(name, rows[:most], len(rows) if is_all else found.count(), last)
+
+    def part(self, name: str, rows: list[Any], count: int, last: int | None) -> Part:
+        """Return a part whose rows are known; ``last`` is the number of its oldest row if there are older ones."""
+        older = "" if last is None else self._query(**{f"{name}_before": str(last)})
+        newest = "" if self.before(name) is None else self._query(**{f"{name}_before": ""})
+        return Part(rows, count, older, newest)
+
+    def _query(self, **changes: str) -> str:
+        parameters = {name: str(self.parameters[name]) for name in self.parameters if name.endswith("_before")}
+        return f"?{urlencode({name: value for name, value in {**parameters, **changes}.items() if value})}"
 
 
 def counted(rows: QuerySet[Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -12,7 +12,8 @@ from typing import Any
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
-from django.utils.safestring import SafeString, mark_safe
+from django.http import QueryDict
+from django.utils.safestring import mark_safe
 
 from ...events.models import Event
 from ..authoring.reading import read_graph
@@ -21,16 +22,21 @@ from ..machine.statuses import CANCELLED, FAILED, RUNNING, SUSPENDED
 from ..masking import Mask, changes_in
 from ..models import Restart, Signal, SignalKind, WorkflowRun
 from ..runtime import rows
-from . import links, timeline
+from . import history, links, timeline
+from .bounds import Parts
 from .sentences import sentence
 from .showing import shown
 
-# The newest of each that a page shows.
-MOST_VISITS = 300
+# How many of each a page shows.
+MOST_MOVES = 100
 MOST_MESSAGES = 100
 MOST_CHILDREN = 50
 MOST_ENTRIES = 50
+MOST_TAGS = 20
 MOST_ANCESTORS = 5
+
+# Of so many of a run's latest moves the graph shows the ways.
+MOST_WAYS = 20_000
 
 # How the step is marked that a run is at; where it has completed, that step is done.
 _NOW_AT: dict[str, str] = {RUNNING: "running", SUSPENDED: "waiting", FAILED: "failed", CANCELLED: "cancelled"}
@@ -41,12 +47,15 @@ class Message:
     """A message of the run's inbox, as the page shows it."""
 
     row: Signal
+    error: str
     payload: list[tuple[str, str]]
     changes: Sequence[timeline.Change]
     link: str
 
 
-def collect(run: WorkflowRun, now: datetime, visible: Callable[..., QuerySet[Any]]) -> dict[str, Any]:
+def collect(
+    run: WorkflowRun, now: datetime, visible: Callable[..., QuerySet[Any]], parameters: QueryDict
+) -> dict[str, Any]:
     """Return the context of the page's template.
 
     Args:
@@ -54,38 +63,38 @@ def collect(run: WorkflowRun, now: datetime, visible: Callable[..., QuerySet[Any
         now: the present moment.
         visible: leaves of some rows those whose runs the user may know of; a second argument names the field that
             holds the run's number.
+        parameters: of the page's address, which say how far back each table is shown.
     """
     event = Event.objects.filter(pk=run.triggered_by_event_id).first() if run.triggered_by_event_id else None
-    executions = _newest(run.step_executions.all(), "sequence", MOST_VISITS)
-    waits = _newest(run.past_waits.all(), "sequence", MOST_VISITS)
-    messages = _newest(run.signals.all(), "pk", MOST_MESSAGES)
-    mask = Mask.of(run, changes_in(executions, waits, messages), messages)
-    history = timeline.with_messages(timeline.rows_of(run, executions, waits, mask), messages)
+    parts = Parts(parameters)
+    moves = history.moves_of(run, parts, MOST_MOVES)
+    inbox = parts.of("messages", run.signals.all(), MOST_MESSAGES)
+    mask = Mask.of(run, changes_in(moves.executions, moves.waits, inbox.rows), [*inbox.rows, *moves.answers])
+    shown_rows = timeline.rows_of(run if moves.are_newest else None, moves.executions, moves.waits, mask)
+    lines = timeline.with_bars(timeline.with_messages(shown_rows, moves.answers), now)
+    past = history.summary_of(run, MOST_WAYS)
     return {
         "run": run,
         "now": now,
         "sentence": mask.text(sentence(run, now)),
         "error": mask.text(run.error) if run.status != CANCELLED else "",
-        "graph": _graph(run, history),
-        "timeline": timeline.with_bars(history, now),
-        "is_cut": len(executions) == MOST_VISITS or len(waits) == MOST_VISITS,
+        "graph": _graph(run, past, shown_rows, are_newest=moves.are_newest),
+        "timeline": parts.part("moves", lines[::-1], past.moves, moves.last),
+        "past": past,
         "context": _context(run, mask),
-        "messages_of_run": [_message(message, mask) for message in messages],
+        "inbox": inbox,
+        "messages_of_run": [_message(message, mask) for message in inbox.rows],
         "ancestors": list(_ancestors(run, visible)),
-        "children": _newest(visible(run.child_runs.defer("data")), "pk", MOST_CHILDREN),
-        "restarts": list(visible(run.restarts.select_related("run"), "run").order_by("pk")[:MOST_CHILDREN]),
+        "children": parts.of("children", visible(run.child_runs.defer("data")), MOST_CHILDREN),
+        "restarts": parts.of("restarts", visible(run.restarts.select_related("run"), "run"), MOST_CHILDREN),
         "origin": _origin(run, visible),
-        "tags": [tag.name for tag in run.tags.all()],
+        "tags": parts.of("tags", run.tags.all(), MOST_TAGS),
         "event": event,
         "event_link": links.of_event(run.triggered_by_event_id),
         "entity_link": links.of_entity(event) if event else "",
         "key": mask.text(run.idempotency_key or ""),
-        "entries": _log(run),
+        "entries": parts.of("entries", _log(run), MOST_ENTRIES),
     }
-
-
-def _newest(found: QuerySet[Any], order: str, most: int) -> list[Any]:
-    return list(found.order_by(f"-{order}")[:most])[::-1]
 
 
 def _context(run: WorkflowRun, mask: Mask) -> list[tuple[str, str, str]]:
@@ -107,7 +116,7 @@ def _message(message: Signal, mask: Mask) -> Message:
         link = links.of_event(payload.get("event_id")) if message.kind == SignalKind.EVENT else ""
         shown_payload = mask.payload(payload)
     texts = [(name, mask.text(shown(value))) for name, value in shown_payload.items()]
-    return Message(message, texts, timeline.changes_of(message.changes, mask), link)
+    return Message(message, mask.text(message.error), texts, timeline.changes_of(message.changes, mask), link)
 
 
 def _ancestors(run: WorkflowRun, visible: Callable[..., QuerySet[Any]]) -> Iterator[WorkflowRun]:
@@ -130,28 +139,27 @@ def _origin(run: WorkflowRun, visible: Callable[..., QuerySet[Any]]) -> Restart 
     return found
 
 
-def _log(run: WorkflowRun) -> list[LogEntry]:
-    entries = LogEntry.objects.filter(
-        content_type_id=ContentType.objects.get_for_model(WorkflowRun).pk, object_id=str(run.pk)
-    )
-    return list(entries.select_related("user").order_by("-action_time")[:MOST_ENTRIES])
+def _log(run: WorkflowRun) -> QuerySet[LogEntry]:
+    of_runs = LogEntry.objects.filter(content_type_id=ContentType.objects.get_for_model(WorkflowRun).pk)
+    return of_runs.filter(object_id=str(run.pk)).select_related("user")
 
 
-def _graph(run: WorkflowRun, history: Sequence[timeline.Row]) -> SafeString | str:
+def _graph(run: WorkflowRun, past: history.Summary, lines: Sequence[timeline.Row], *, are_newest: bool) -> str:
     definition = rows.definition_of(run)
     if definition is None:
         return ""
-    return mark_safe(draw(read_graph(definition), _marks(run, history)))  # noqa: S308 - drawn of escaped parts
+    marks = _marks(run, past, lines, are_newest=are_newest)
+    return mark_safe(draw(read_graph(definition), marks))  # noqa: S308 - drawn of escaped parts
 
 
-def _marks(run: WorkflowRun, history: Iterable[timeline.Row]) -> Marks:
+def _marks(run: WorkflowRun, past: history.Summary, lines: Sequence[timeline.Row], *, are_newest: bool) -> Marks:
     # A step is where the run has been in it: a wait for its entry is the step too.
-    been = [row for row in history if row.kind == "step" or row.state == "waiting"]
-    steps = dict.fromkeys((row.step for row in been), "done")
+    been = [row for row in lines if row.kind == "step" or row.state == "waiting"]
+    visits = past.visits + Counter(row.step for row in been if row.kind == "step" and row.is_present)
+    steps = dict.fromkeys([*visits, *(row.step for row in been)], "done")
     if run.status in _NOW_AT:
         steps[run.current_step] = _NOW_AT[run.status]
-    visits = Counter(row.step for row in been if row.kind == "step")
-    ways = {(row.step, following.step) for row, following in pairwise(been)}
-    if been and been[-1].step != run.current_step:
-        ways.add((been[-1].step, run.current_step))
-    return Marks(steps=steps, visits=visits, ways=frozenset(ways))
+    ways = past.ways | {(row.step, following.step) for row, following in pairwise(been)}
+    if are_newest and been and been[-1].step != run.current_step:
+        ways |= {(been[-1].step, run.current_step)}
+    return Marks(steps=steps, visits=visits, ways=ways)

@@ -67,6 +67,7 @@ class Row:
         message: what answered a wait.
         visit: the number by which a new run can be begun here, None where it cannot.
         bars, took: what is shown of its time, once it is known where the time line ends.
+        is_present: whether it goes on now, or has led to the wait that does.
     """
 
     kind: str
@@ -86,14 +87,17 @@ class Row:
     visit: int | None = None
     bars: Sequence[Bar] = ()
     took: str = ""
+    is_present: bool = False
 
 
-def rows_of(run: WorkflowRun, executions: Iterable[StepExecution], waits: Iterable[PastWait], mask: Mask) -> list[Row]:
-    """Return the rows in the order in which all happened."""
+def rows_of(
+    run: WorkflowRun | None, executions: Iterable[StepExecution], waits: Iterable[PastWait], mask: Mask
+) -> list[Row]:
+    """Return the rows in the order in which all happened; those of the present if a run is given."""
     rows = [_executed(execution, mask) for execution in executions]
     for wait in waits:
         rows += _waited(wait, mask)
-    rows += _present(run, mask)
+    rows += (replace(row, is_present=True) for row in (_present(run, mask) if run else ()))
     return sorted(rows, key=lambda row: (row.sequence, row.kind == "step"))
 
 
