@@ -15,10 +15,10 @@ from ..broker import check_celery
 from ..conf import check_settings
 from ..documentation import register_check
 from .authoring import waits
-from .authoring.graph import Edge, EdgeKind, Graph, WaitCall
+from .authoring.graph import Edge, EdgeKind, Graph, MistakeKind, WaitCall
 from .authoring.reading import read_graph
 from .authoring.registry import registry
-from .authoring.sources import Place
+from .authoring.sources import at
 from .exceptions import InvalidCommand
 from .machine.commands import WaitKind
 from .machine.correlation import check_wait
@@ -32,6 +32,17 @@ _LEADS = {
     EdgeKind.EVENT: "waits for an event and goes on with",
     EdgeKind.CHILD: "runs a subflow and goes on with",
     EdgeKind.TIMEOUT: "times out and goes on with",
+}
+
+
+# How a mistake in the code of a step is reported.
+_MISTAKES: dict[MistakeKind, tuple[type[Error | CheckWarning], str]] = {
+    MistakeKind.LOST: (Error, "django_ai.E031"),
+    MistakeKind.REFUSED: (Error, "django_ai.E032"),
+    MistakeKind.NESTED: (Error, "django_ai.E033"),
+    MistakeKind.NO_RESULT: (Error, "django_ai.E034"),
+    MistakeKind.CALLED_STEP: (CheckWarning, "django_ai.W031"),
+    MistakeKind.DROPPED: (CheckWarning, "django_ai.W032"),
 }
 
 
@@ -49,20 +60,24 @@ def _faults(definition: WorkflowDefinition, graph: Graph) -> Iterator[CheckMessa
     workflow = f"workflow {graph.workflow!r}"
     cls = f"{definition.cls.__module__}.{definition.cls.__qualname__}"
     if not any(node.start for node in graph.nodes):
-        text = f"The {workflow} has no start step{_at(graph.place)}."
+        text = f"The {workflow} has no start step{at(graph.place)}."
         yield Error(
             text, hint="Decorate the step where its runs begin with @step(start=True).", obj=cls, id="django_ai.E011"
         )
     for edge in graph.missing():
-        leads = f"{_LEADS[edge.kind]} {edge.target!r}, which is no step of it{_at(edge.place)}."
+        leads = f"{_LEADS[edge.kind]} {edge.target!r}, which is no step of it{at(edge.place)}."
         text = f"Step {edge.source!r} of {workflow} {leads}"
         yield Error(text, hint=_alternative(definition, edge), obj=cls, id="django_ai.E012")
     for call in graph.waits:
         if reason := _fault_of(definition, call):
-            text = f"Step {call.step!r} of {workflow} returns a wait that cannot be made{_at(call.place)}. {reason}"
+            text = f"Step {call.step!r} of {workflow} returns a wait that cannot be made{at(call.place)}. {reason}"
             yield Error(text, hint="The run would fail at this step.", obj=cls, id="django_ai.E013")
+    for mistake in graph.mistakes:
+        report, code = _MISTAKES[mistake.kind]
+        text = f"Step {mistake.step!r} of {workflow} {mistake.text}{at(mistake.place)}."
+        yield report(text, hint=mistake.hint or None, obj=cls, id=code)
     for node in graph.unreachable():
-        text = f"Nothing leads to step {node.name!r} of {workflow}{_at(node.place)}."
+        text = f"Nothing leads to step {node.name!r} of {workflow}{at(node.place)}."
         yield CheckWarning(text, hint="Go to it from another step, or delete it.", obj=cls, id="django_ai.W011")
 
 
@@ -82,10 +97,6 @@ def _alternative(definition: WorkflowDefinition, edge: Edge) -> str:
         return f"Decorate {name} with @step()."
     close = get_close_matches(name, definition.steps, n=1)
     return f"Did you mean {close[0]!r}?" if close else f"The steps are: {', '.join(definition.steps)}."
-
-
-def _at(place: Place | None) -> str:
-    return f" ({place})" if place else ""
 
 
 def check_sqlite(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:

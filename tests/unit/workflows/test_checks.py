@@ -131,6 +131,7 @@ def test_the_message_says_by_what_the_step_is_left(command, words, tmp_path, mon
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "left_workflow", raising=False)
     importlib.import_module("left_workflow")
+    workflow("child")(type("Child", (), {"only": step(start=True)(lambda self: complete())}))
     [(_, text, hint)] = found(checks.check_workflows)
     assert words in text
     assert f"{tmp_path / 'left_workflow.py'}:6" in text

@@ -30,7 +30,7 @@ COMMANDS = [commands.goto, commands.sleep, commands.run_subflow, *WAITS, *ENDS]
 _KINDS = {EdgeKind.SIGNAL: WaitKind.SIGNAL, EdgeKind.EVENT: WaitKind.EVENT}
 
 # The arguments of a wait that depend on the Context, so that its declaration shows a mistake in them.
-_CHECKED = ("fields", "payload", "correlate")
+CHECKED = ("fields", "payload", "correlate")
 
 # An argument that a call does not have, or has as None.
 _ABSENT = ast.Constant(None)
@@ -94,7 +94,7 @@ class CommandCall:
         if command not in WAITS:
             return None
         name = self.source.value(self._argument("name", 0))
-        given = {argument: self._literal(self._argument(argument)) for argument in _CHECKED}
+        given = {argument: self._literal(self._argument(argument)) for argument in CHECKED}
         return WaitCall(
             step=self.step,
             kind=_KINDS[WAITS[command]],

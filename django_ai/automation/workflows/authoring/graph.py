@@ -86,6 +86,28 @@ class WaitCall:
     place: Place | None = None
 
 
+class MistakeKind(StrEnum):
+    """What is wrong with a line of a step."""
+
+    LOST = "a command that is not returned"
+    REFUSED = "a call that is refused"
+    NESTED = "a step inside a step"
+    NO_RESULT = "a step without its child's result"
+    CALLED_STEP = "a step that is called"
+    DROPPED = "a field that is dropped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """A line of a step's code that is wrong; ``text`` completes the sentence that begins with the step."""
+
+    kind: MistakeKind
+    step: str
+    text: str
+    hint: str = ""
+    place: Place | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
     """The steps of a workflow in the order of its class, and the edges between them."""
@@ -96,6 +118,7 @@ class Graph:
     edges: tuple[Edge, ...]
     waits: tuple[WaitCall, ...] = ()
     place: Place | None = None
+    mistakes: tuple[Mistake, ...] = ()
 
     def missing(self) -> tuple[Edge, ...]:
         """Return the edges that lead to a step which does not exist."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Iterator
 from functools import lru_cache
 from types import FunctionType
 from typing import Any
@@ -13,7 +14,9 @@ from ..machine.definition import StepDefinition, WorkflowDefinition
 from ..machine.statuses import WorkflowStatus
 from . import sources
 from .calls import WAITS, CommandCall, Way, command_of
-from .graph import Edge, EdgeKind, Graph, Node, WaitCall
+from .graph import Edge, EdgeKind, Graph, Mistake, MistakeKind, Node, WaitCall
+from .methods import SUPPLIED
+from .mistakes import Body, discarded, find_mistakes
 from .registry import DEFINITION_ATTRIBUTE
 from .sources import UNKNOWN, Place, Source
 
@@ -33,6 +36,7 @@ def read_graph(definition: WorkflowDefinition) -> Graph:
         edges=tuple(edge for reading in readings for edge in reading.edges),
         waits=tuple(wait for reading in readings for wait in reading.waits),
         place=sources.place_of_class(definition.cls),
+        mistakes=tuple(mistake for reading in readings for mistake in (*reading.mistakes, *reading.without_result())),
     )
 
 
@@ -53,6 +57,7 @@ class StepReading:
         self.edges: list[Edge] = []
         self.waits: list[WaitCall] = []
         self._is_complete = True
+        self.mistakes: list[Mistake] = []
         self._definition = definition
         self._step = step
         self._ends: dict[WorkflowStatus, None] = {}
@@ -77,6 +82,18 @@ class StepReading:
             place=self._source.place(self._source.tree) if self._source else None,
         )
 
+    def without_result(self) -> Iterator[Mistake]:
+        """Yield the ways on to steps that need a child's result, and come from no child."""
+        for edge in self.edges:
+            target = self._definition.find(edge.target or "")
+            if target is None or target.is_form or edge.kind is EdgeKind.CHILD or target is self._step:
+                continue
+            if needed := target.required & SUPPLIED:
+                name = min(needed)
+                text = f"leads to {target.name!r} without run_subflow, which alone supplies its parameter {name!r}"
+                hint = f"Give the parameter a default: {name}=None."
+                yield Mistake(kind=MistakeKind.NO_RESULT, step=self._step.name, text=text, hint=hint, place=edge.place)
+
     def _decorator(self) -> Place | None:
         if self._source is None:
             return None
@@ -97,7 +114,11 @@ class StepReading:
         if source.tree in self._read:
             return
         self._read.add(source.tree)
+        self.mistakes.extend(find_mistakes(Body(self._definition, self._step.name, source, selves)))
+        lost = discarded(source)
         for call in _calls(source):
+            if call in lost:
+                continue
             reading = CommandCall(self._definition, self._step.name, source, selves, call)
             for outcome in reading.outcomes():
                 self._add(outcome, source.place(call))
