@@ -17,8 +17,13 @@ _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_O
 def did_you_mean(name: str, names: Iterable[str], what: str = "It takes") -> str:
     """Return the sentence that follows an unknown name: the nearest of ``names``, else all of them after ``what``."""
     names = list(names)
-    close = get_close_matches(name, names, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"{what}: {', '.join(names) or 'nothing'}."
+    return closest(name, names) or f"{what}: {', '.join(names) or 'nothing'}."
+
+
+def closest(name: str, names: Iterable[str]) -> str:
+    """Return the question whether the nearest of ``names`` was meant, or an empty text where none is near."""
+    close = get_close_matches(name, list(names), n=1)
+    return f"Did you mean {close[0]!r}?" if close else ""
 
 
 def keywords(signature: inspect.Signature) -> list[str]:

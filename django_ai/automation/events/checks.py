@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +13,9 @@ from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model
 
-from . import registry
+from . import names, registry
 from .definitions import EventDefinition, Kind
-from .subscriptions import Subscription, subscriptions
+from .subscriptions import Subscription, is_handler, place_of, subscriptions
 from .timing import moment_of
 from .verdicts import Misdeclared, date_column
 
@@ -32,20 +32,34 @@ def check_definitions(app_configs: Sequence[AppConfig] | None, **kwargs: Any) ->
 
 
 def check_subscriptions(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of handlers that are to be called before an event that nobody can know beforehand."""
+    """Warn of handlers that are never called: before an event without a date, or of an event that there is not."""
     kinds: dict[str, set[Kind]] = {}
     for model in registry.origins().values():
         for item in registry.definitions_of(model):
             kinds.setdefault(item.name, set()).add(item.kind)
-    return [
+    return [*_never_called(kinds), *_never_emitted()]
+
+
+def _never_called(kinds: Mapping[str, set[Kind]]) -> Faults:
+    return (
         CheckWarning(
             f"{item.key} is to be called before event {item.event!r}, which has no date_field.",
             hint="It is never called. Give the event a date_field or the handler an offset of zero or more.",
             id="django_ai_events.W001",
         )
         for item in subscriptions
-        if _comes_before(item) and item.event in kinds and Kind.SCHEDULED not in kinds[item.event]
-    ]
+        if _comes_before(item) and item.event and item.event in kinds and Kind.SCHEDULED not in kinds[item.event]
+    )
+
+
+def _never_emitted() -> Faults:
+    handlers = [item for item in subscriptions if item.event and is_handler(item)]
+    unheard_of = names.unheard_of(item.event for item in handlers if item.event)
+    for item in handlers:
+        if item.event in unheard_of:
+            text = f"{place_of(item.handler)} handles event {item.event!r}, which no model declares and no code emits."
+            hint = names.hint(item.event, names.declared())
+            yield CheckWarning(text, hint=hint, obj=item.key, id="django_ai_events.W002")
 
 
 def _comes_before(subscription: Subscription) -> bool:

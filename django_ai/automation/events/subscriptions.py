@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..signatures import strict, wrong_callback
@@ -189,11 +190,17 @@ class _EachAlone:
             self.function(event)
 
 
-def place_of(function: Any) -> str:
-    """Return what errors call a function: its name and, where it has one, its file and line."""
+def place_of(handler: Any) -> str:
+    """Return what errors call a handler: its name and, where it has one, its file and line."""
+    function = handler.function if isinstance(handler, _EachAlone) else handler
     name = getattr(function, "__qualname__", None) or repr(function)
     code = getattr(function, "__code__", None)
     return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
+
+
+def is_handler(subscription: Subscription) -> bool:
+    """Return whether a function was subscribed by hand or with on_event, and no object of another application."""
+    return isinstance(subscription.handler, _EachAlone | FunctionType)
 
 
 def _place(subscription: Subscription) -> str:

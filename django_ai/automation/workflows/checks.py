@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,11 +14,15 @@ from django.db import connections
 from ..broker import check_celery
 from ..conf import check_settings
 from ..documentation import register_check
+from ..events import names
+from ..events.subscriptions import subscriptions
 from .authoring import waits
 from .authoring.graph import Edge, EdgeKind, Graph, MistakeKind, WaitCall
+from .authoring.inputs import EVENT_FIELDS, inputs_of
 from .authoring.reading import read_graph
 from .authoring.registry import registry
-from .authoring.sources import at
+from .authoring.sources import Place, at, place_of_class
+from .authoring.workflow import instance_fault
 from .exceptions import InvalidCommand
 from .machine.commands import WaitKind
 from .machine.correlation import check_wait
@@ -49,16 +53,44 @@ _MISTAKES: dict[MistakeKind, tuple[type[Error | CheckWarning], str]] = {
 def check_workflows(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Report workflows that cannot start, steps that do not exist and steps that nothing reaches."""
     chosen = [item for item in registry if app_configs is None or _app_of(item) in app_configs]
-    return [message for definition in chosen for message in _faults(definition, read_graph(definition))]
+    graphs = [(definition, read_graph(definition)) for definition in chosen]
+    faults = [message for item in graphs for check in _WORKFLOW_CHECKS for message in check(*item)]
+    return [*faults, *_events_unheard_of(graphs), *_needed_from_events(chosen)]
+
+
+def check_emitted_events(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of names that code emits and nothing listens to, where a similar name is listened to."""
+    listened = {event for definition in registry for event, *_ in _events_of(definition, read_graph(definition))}
+    listened |= {item.event for item in subscriptions if item.event}
+    known = {*listened, *names.declared()}
+    astray = [item for item in names.emitted() if item.name not in known] if known else []
+    close = [(item, get_close_matches(item.name, known, n=1)) for item in astray]
+    return [
+        CheckWarning(
+            f"emit({item.name!r}) brings about an event that nothing listens to ({item.place}).",
+            hint=f"Did you mean {meant[0]!r}?",
+            id="django_ai.W034",
+        )
+        for item, meant in close
+        if meant
+    ]
 
 
 def _app_of(definition: WorkflowDefinition) -> AppConfig | None:
     return apps.get_containing_app_config(definition.cls.__module__)
 
 
-def _faults(definition: WorkflowDefinition, graph: Graph) -> Iterator[CheckMessage]:
-    workflow = f"workflow {graph.workflow!r}"
-    cls = f"{definition.cls.__module__}.{definition.cls.__qualname__}"
+def _named(definition: WorkflowDefinition) -> str:
+    return f"{definition.cls.__module__}.{definition.cls.__qualname__}"
+
+
+def _wrong_class(definition: WorkflowDefinition, graph: Graph) -> Iterator[CheckMessage]:
+    if fault := instance_fault(definition.cls):
+        yield Error(fault, obj=_named(definition), id="django_ai.E035")
+
+
+def _wrong_steps(definition: WorkflowDefinition, graph: Graph) -> Iterator[CheckMessage]:
+    workflow, cls = f"workflow {graph.workflow!r}", _named(definition)
     if not any(node.start for node in graph.nodes):
         text = f"The {workflow} has no start step{at(graph.place)}."
         yield Error(
@@ -72,10 +104,6 @@ def _faults(definition: WorkflowDefinition, graph: Graph) -> Iterator[CheckMessa
         if reason := _fault_of(definition, call):
             text = f"Step {call.step!r} of {workflow} returns a wait that cannot be made{at(call.place)}. {reason}"
             yield Error(text, hint="The run would fail at this step.", obj=cls, id="django_ai.E013")
-    for mistake in graph.mistakes:
-        report, code = _MISTAKES[mistake.kind]
-        text = f"Step {mistake.step!r} of {workflow} {mistake.text}{at(mistake.place)}."
-        yield report(text, hint=mistake.hint or None, obj=cls, id=code)
     for node in graph.unreachable():
         text = f"Nothing leads to step {node.name!r} of {workflow}{at(node.place)}."
         yield CheckWarning(text, hint="Go to it from another step, or delete it.", obj=cls, id="django_ai.W011")
@@ -89,6 +117,56 @@ def _fault_of(definition: WorkflowDefinition, call: WaitCall) -> str | None:
     except (InvalidCommand, TypeError) as error:
         return str(error)
     return None
+
+
+def _mistakes(definition: WorkflowDefinition, graph: Graph) -> Iterator[CheckMessage]:
+    for mistake in graph.mistakes:
+        report, code = _MISTAKES[mistake.kind]
+        text = f"Step {mistake.step!r} of workflow {graph.workflow!r} {mistake.text}{at(mistake.place)}."
+        yield report(text, hint=mistake.hint or None, obj=_named(definition), id=code)
+
+
+_WORKFLOW_CHECKS = (_wrong_class, _wrong_steps, _mistakes)
+
+
+def _events_of(definition: WorkflowDefinition, graph: Graph) -> Iterator[tuple[str, str, Place | None]]:
+    """Yield the events that a workflow listens to, each with the beginning of a sentence about it, and its place."""
+    workflow = f"workflow {graph.workflow!r}"
+    if definition.trigger:
+        yield definition.trigger.event, f"The {workflow} is started by", graph.place
+    for node in graph.nodes:
+        if node.waits_for is WaitKind.EVENT:
+            yield node.label, f"Step {node.name!r} of {workflow} waits for", node.place
+    for call in graph.waits:
+        if call.kind is WaitKind.EVENT and call.name:
+            yield call.name, f"Step {call.step!r} of {workflow} waits for", call.place
+
+
+def _events_unheard_of(graphs: Iterable[tuple[WorkflowDefinition, Graph]]) -> Iterator[CheckMessage]:
+    listened = {each: definition for definition, graph in graphs for each in _events_of(definition, graph)}
+    unheard_of = names.unheard_of(event for event, *_ in listened)
+    for (event, sentence, place), definition in listened.items():
+        if event in unheard_of:
+            text = f"{sentence} event {event!r}, which no model declares and no code emits{at(place)}."
+            hint = names.hint(event, names.declared())
+            yield CheckWarning(text, hint=hint, obj=_named(definition), id="django_ai.W033")
+
+
+def _needed_from_events(definitions: Iterable[WorkflowDefinition]) -> Iterator[CheckMessage]:
+    declared = names.declared()
+    for definition in definitions:
+        event = definition.trigger.event if definition.trigger else ""
+        known = bool(declared.get(event)) and not any(item.data for item in declared[event])
+        if not known or hasattr(definition.cls, "create_context"):
+            continue
+        if missing := inputs_of(definition).missing(dict.fromkeys(EVENT_FIELDS)):
+            yield Error(
+                f"The Context of workflow {definition.name!r} requires {', '.join(map(repr, missing))}, which event"
+                f" {event!r} does not have{at(place_of_class(definition.cls))}.",
+                hint="Define create_context(cls, event=None), give the fields defaults, or the event data=.",
+                obj=_named(definition),
+                id="django_ai.E036",
+            )
 
 
 def _alternative(definition: WorkflowDefinition, edge: Edge) -> str:
@@ -161,5 +239,5 @@ def _of_mysql(level: Any) -> str:
 # By Django's name of the database's vendor, what OPTIONS may say.
 _ISOLATION: dict[str, Callable[[Any], str]] = {"postgresql": _of_postgresql, "mysql": _of_mysql}
 
-for check in (check_settings, check_celery, check_workflows, check_sqlite, check_isolation):
+for check in (check_settings, check_celery, check_workflows, check_emitted_events, check_sqlite, check_isolation):
     register_check(check)

@@ -1,5 +1,6 @@
 """`manage.py check` says what is wrong with workflows and their surroundings, and where."""
 
+import dataclasses
 import importlib
 import inspect
 import re
@@ -13,9 +14,23 @@ from django.db.backends.sqlite3.base import DatabaseWrapper
 from pydantic import BaseModel
 
 from django_ai.automation import broker, conf, documentation
+from django_ai.automation.events import EventDefinition, names
 from django_ai.automation.workflows import checks
-from django_ai.automation.workflows.core import complete, engine, goto, run_subflow, sleep, step, wait, workflow
+from django_ai.automation.workflows.authoring.graph import MistakeKind
+from django_ai.automation.workflows.core import (
+    complete,
+    engine,
+    event_workflow,
+    goto,
+    run_subflow,
+    sleep,
+    step,
+    wait,
+    wait_for_event,
+    workflow,
+)
 from django_ai.automation.workflows.exceptions import NoStartStep
+from tests.app.models import Order
 from tests.settings_databases import SQLITE_OPTIONS
 
 STEPLESS = '@workflow("stepless")'
@@ -32,7 +47,14 @@ def line_of(text):
 
 
 @pytest.mark.parametrize(
-    "check", [conf.check_settings, broker.check_celery, checks.check_workflows, checks.check_sqlite]
+    "check",
+    [
+        conf.check_settings,
+        broker.check_celery,
+        checks.check_workflows,
+        checks.check_emitted_events,
+        checks.check_sqlite,
+    ],
 )
 def test_each_check_is_registered_once(check):
     registered = django_checks.registry.registry.get_checks()
@@ -281,3 +303,118 @@ def test_a_returned_wait_that_cannot_be_made_is_reported_with_its_line(name, rea
     [number] = [number for number, line in enumerate(lines, 1) if line.endswith(f"# {name}")]
     assert texts[name].endswith(reason)
     assert f"({__file__}:{number})" in texts[name]
+
+
+# Mistakes that the code of steps shows; test_mistakes has them all
+
+
+def messages(check=checks.check_workflows):
+    return [(code, text) for code, text, _ in found(check)]
+
+
+def test_a_mistake_in_a_step_is_reported_with_its_line():
+    @workflow("mistaken")
+    class Mistaken:
+        @step(start=True)
+        def first(self):
+            goto(self.first)  # lost
+            return complete()
+
+    place = line_of("goto(self.first)  # lost")
+    [(code, text, hint)] = found(checks.check_workflows)
+    assert (code, hint) == ("django_ai.E031", "Write return goto(…).")
+    assert text == (
+        f"Step 'first' of workflow 'mistaken' calls goto(…) and does not return it, so it has no effect ({place})."
+    )
+
+
+def test_each_kind_of_mistake_has_its_id():
+    assert set(checks._MISTAKES) == set(MistakeKind)
+
+
+def test_a_dataclass_above_the_workflow_is_reported():
+    @dataclasses.dataclass
+    @workflow("changed")
+    class Changed:
+        number: int
+
+        @step(start=True)
+        def first(self):
+            return complete()
+
+    [(code, text)] = messages()
+    assert code == "django_ai.E035"
+    assert "@dataclass makes an __init__ that needs number" in text
+
+
+def test_events_that_nothing_brings_about_are_warned_of_with_the_nearest_name(monkeypatch):
+    monkeypatch.setattr(names, "_sources", lambda: iter(()))
+
+    @event_workflow("order_plaecd")  # started
+    class Started:
+        @step(start=True)
+        def first(self):
+            return wait_for_event("order_payd", then=self.second)  # returned
+
+        @wait_for_event("order_placed")
+        @step()
+        def second(self):
+            return goto(self.third)
+
+        @wait_for_event("computed")
+        @step()
+        def third(self):  # decorated
+            return complete()
+
+    reported = found(checks.check_workflows)
+    assert [code for code, _, _ in reported] == ["django_ai.W033"] * 3
+    assert [hint for _, _, hint in reported] == [
+        "Did you mean 'order_placed'?",
+        "Declare it with EventDefinition(…), or emit it.",
+        "Did you mean 'order_paid'?",
+    ]
+    assert line_of('@event_workflow("order_plaecd")  # started') in reported[0][1]
+    assert "Step 'third' of workflow 'order_plaecd:Started' waits for event 'computed'" in reported[1][1]
+    assert line_of('return wait_for_event("order_payd", then=self.second)  # returned') in reported[2][1]
+
+
+def test_an_emitted_name_that_is_near_one_that_is_listened_to_is_warned_of(monkeypatch):
+    @workflow("waits_for_payment")
+    class Waits:
+        @step(start=True)
+        def first(self):
+            return wait_for_event("payment_received")
+
+    emitted = [names.Emitted("payment_recieved", "views.py:3"), names.Emitted("unrelated", "views.py:4")]
+    monkeypatch.setattr(names, "emitted", lambda: [*emitted, names.Emitted("payment_received", "views.py:5")])
+    [(code, text, hint)] = found(checks.check_emitted_events)
+    assert (code, hint) == ("django_ai.W034", "Did you mean 'payment_received'?")
+    assert "emit('payment_recieved')" in text
+    assert "(views.py:3)" in text
+
+
+class NeedsNumber(BaseModel):
+    entity_id: str
+    number: int
+
+
+def needs_from(event, **body):
+    event_workflow(event)(type("Needs", (), {"first": step(start=True)(lambda self: complete()), **body}))
+    return messages()
+
+
+def test_a_field_that_the_event_cannot_fill_is_reported(monkeypatch):
+    [(code, text)] = needs_from("order_placed", Context=NeedsNumber)
+    assert code == "django_ai.E036"
+    assert "requires 'number', which event 'order_placed' does not have" in text
+
+
+def test_a_field_that_the_event_s_data_may_fill_is_not_reported(monkeypatch):
+    events = [EventDefinition("order_placed", data=lambda order: {"number": 5})]
+    monkeypatch.setattr(Order, "events", events)
+    assert needs_from("order_placed", Context=NeedsNumber) == []
+
+
+def test_create_context_fills_what_the_event_does_not_have():
+    made = classmethod(lambda cls, event=None: cls.Context(entity_id="", number=5))
+    assert needs_from("order_placed", Context=NeedsNumber, create_context=made) == []

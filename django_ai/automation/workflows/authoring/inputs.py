@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import AliasChoices, AliasPath, BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
-from ...signatures import did_you_mean, keywords, takes_any_keyword
+from ...signatures import closest, did_you_mean, keywords, takes_any_keyword
 from ..machine.definition import WorkflowDefinition
 
 # The fields that every event has beside its data.
@@ -61,8 +61,7 @@ def misfit(definition: WorkflowDefinition, given: Mapping[str, Any], *more: str)
     inputs = inputs_of(definition)
     if unknown := inputs.unknown(given):
         names = sorted(inputs.names)
-        closest = did_you_mean(unknown, [*names, *more])
-        hint = closest if closest.startswith("Did") else did_you_mean(unknown, names)
+        hint = closest(unknown, [*names, *more]) or did_you_mean(unknown, names)
         return f"{definition.name!r} takes no {unknown!r}. {hint}"
     if inputs.by_create_context and (missing := inputs.missing(given)):
         return f"create_context of {definition.name!r} needs {', '.join(map(repr, missing))}."

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property, partial, partialmethod
 from typing import Any
 
-from ...signatures import did_you_mean
+from ...signatures import closest
 from ..exceptions import DeclarationError
 from ..machine.commands import ENTRY_ATTRIBUTE, Wait
 from .sources import at, place_of_function
@@ -93,8 +93,8 @@ def _wrong_parameters(function: Any) -> Iterator[str]:
         yield f"takes {by_position[0]!r} by position only, and the engine gives arguments by name: leave out the /."
     strange = [name for name in required if name not in SUPPLIED]
     if strange and not hasattr(function, ACTION_ATTRIBUTE):
-        meant = did_you_mean(strange[0], SUPPLIED)
-        hint = f"{meant} " if meant.startswith("Did") else ""
+        meant = closest(strange[0], SUPPLIED)
+        hint = f"{meant} " if meant else ""
         yield (
             f"takes {strange[0]!r}, which nothing supplies. {hint}A step receives subflow_result, from run_subflow;"
             " read other data from self.context, or make the step a form with @statezero_action()."

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connections
 from pydantic import BaseModel
 
-from ...signatures import did_you_mean
+from ...signatures import closest, did_you_mean
 from .. import logs
 from ..authoring.current import step_context
 from ..authoring.methods import SUPPLIED
@@ -89,9 +89,8 @@ def _not_there(
     if name is None or hasattr(cls, name):
         return None
     if error.obj is instance:
-        hint = did_you_mean(name, definition.steps, "Its steps are")
-        data = "" if hint.startswith("Did") else " Data belongs to the Context: self.context." + name
-        return f"{where} uses self.{name}, which {cls.__name__} does not have. {hint}{data}"
+        hint = closest(name, definition.steps) or f"Data belongs to the Context: self.context.{name}."
+        return f"{where} uses self.{name}, which {cls.__name__} does not have. {hint}"
     if error.obj is context:
         hint = did_you_mean(name, definition.context_class.model_fields, "It has")
         return f"{where} reads {name!r} of its context, which the Context does not declare. {hint}"
