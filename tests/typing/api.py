@@ -10,7 +10,7 @@ from typing import assert_type
 from django.contrib.auth.models import User
 from pydantic import BaseModel
 
-from django_ai.automation.events import EventDefinition, emit, on_event, subscribe
+from django_ai.automation.events import EventDefinition, callbacks, emit, on_event, subscribe
 from django_ai.automation.events.models import Event
 from django_ai.automation.testing import Workflows, workflow_testing
 from django_ai.automation.workflows.core import (
@@ -65,6 +65,8 @@ class Parent(OwnerOrStaff):
     def begin(self) -> Goto | Sleep | Wait | RunSubflow | Fail:
         assert_type(goto(self.form, progress=0.5), Goto)
         assert_type(goto("form"), Goto)
+        assert_type(goto(self.form, 0.5), Goto)
+        assert_type(run_subflow(Child, self.ended, total=1), RunSubflow)
         assert_type(sleep(timedelta(days=1), then=self.form), Sleep)
         assert_type(wait("name"), Wait)
         assert_type(wait.for_signal("name", timeout=60, on_timeout="form"), Wait)
@@ -72,7 +74,7 @@ class Parent(OwnerOrStaff):
         assert_type(fail("no"), Fail)
         return run_subflow(Child, on_complete=self.ended, total=1)
 
-    @step()
+    @step(title="The end", visible=False)
     def ended(self, subflow_result: SubflowResult[Child.Context]) -> Complete | Fail:
         assert_type(subflow_result.context, Child.Context)
         assert_type(subflow_result.status, WorkflowStatus)
@@ -110,6 +112,10 @@ def use_the_engine(user: User, run: WorkflowRun) -> None:
     assert_type(engine.retry(run.pk), WorkflowRun)
     assert_type(run.waits_for, Suspension | None)
     assert_type(WorkflowStatus.RUNNING.is_final, bool)
+    assert_type(WorkflowStatus.choices, list[tuple[str, str]])
+    assert_type(WorkflowStatus.values, list[str])
+    assert_type(WorkflowStatus.labels, list[str])
+    assert_type(run.waiting_display["display_title"], str | None)
 
 
 def handle_errors() -> None:
@@ -131,6 +137,10 @@ def use_events(user: User) -> None:
 @on_event("paid", offset_minutes=5)
 def handler(event: Event) -> str:
     return event.event_name
+
+
+@callbacks.on_event(event_name="paid")
+def old_handler(event: Event) -> None: ...
 
 
 assert_type(handler(Event()), str)

@@ -19,6 +19,9 @@ OneHandler = TypeVar("OneHandler", bound=Callable[["Event"], object])
 
 AT_ONCE = timedelta(0)
 
+# The name by which @on_event subscribes to all events.
+EVERY_EVENT = "*"
+
 _SOME_TIME = datetime(2024, 6, 1, 12, tzinfo=UTC)
 
 
@@ -150,12 +153,18 @@ def subscribe(
 
 @strict("@on_event", WrongSubscription)
 def on_event(
-    name: str, *, offset: Any = AT_ONCE, offset_minutes: float = 0, key: str | None = None
+    name: str | None = None,
+    *,
+    event_name: str | None = None,
+    offset: Any = AT_ONCE,
+    offset_minutes: float = 0,
+    key: str | None = None,
 ) -> Callable[[OneHandler], OneHandler]:
     """Call the decorated function with every event of this name, once for each.
 
     Args:
-        name: the event's name.
+        name: the event's name; ``"*"`` stands for every event.
+        event_name: the same, under the name that ``@event_workflow`` has for it.
         offset: when, counted from the event's time; negative is before it.
         offset_minutes: the same in minutes; the two add up.
         key: what identifies the subscription in the database; by default the function's module and
@@ -167,6 +176,9 @@ def on_event(
     Raises:
         WrongSubscription: an argument makes no sense, or the function does not take one event.
     """
+    if name is not None and event_name is not None:
+        raise WrongSubscription(f"@on_event({name!r}, event_name={event_name!r}) has the name twice. Give it once.")
+    name = event_name if name is None else name
     if not isinstance(name, str):
         raise WrongSubscription(f'Write @on_event("the_event"), with the name of an event, not @on_event({name!r}).')
     when = total_offset(offset, offset_minutes)
@@ -175,7 +187,8 @@ def on_event(
         if fault := wrong_callback(function, None):
             raise WrongSubscription(f"@on_event({name!r}) calls {place_of(function)} with one event; it {fault}.")
         default = f"on_event:{function.__module__}.{function.__qualname__}:{name}:{when}"
-        subscribe(key or default, _EachAlone(function), event=name, offset=when, batch=False)
+        event = None if name == EVERY_EVENT else name
+        subscribe(key or default, _EachAlone(function), event=event, offset=when, batch=False)
         return function
 
     return decorate

@@ -24,7 +24,7 @@ class WorkflowError(Exception):
         self.add_note(f"More: {error_link(known)}")
 
 
-class DeclarationError(WorkflowError):
+class DeclarationError(WorkflowError, ValueError):
     """A workflow class is declared wrongly."""
 
 
@@ -32,11 +32,11 @@ class DuplicateWorkflow(DeclarationError):
     """Two different classes register one workflow name and version."""
 
 
-class ContextMissing(DeclarationError, ValueError):
+class ContextMissing(DeclarationError):
     """A workflow that defines create_context must define a Context class."""
 
 
-class UnknownWorkflow(WorkflowError, LookupError):
+class UnknownWorkflow(WorkflowError, LookupError, ValueError):
     """No workflow is registered under this name."""
 
 

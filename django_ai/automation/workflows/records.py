@@ -12,7 +12,7 @@ from .machine.statuses import WorkflowStatus
 
 require_app("django_ai.automation.workflows")
 
-STATUS_CHOICES = [(status.value, status.label) for status in WorkflowStatus]
+STATUS_CHOICES = WorkflowStatus.choices
 KIND_CHOICES = [(kind.value, kind.value) for kind in WaitKind]
 
 

@@ -46,6 +46,27 @@ def test_a_decorated_function_is_called_with_one_event_at_a_time(tick):
     assert called == ["order_placed"] * 2
 
 
+def test_a_handler_may_be_declared_as_the_original_has_it(tick):
+    from django_ai.automation.events.callbacks import on_event as on_event_of_old
+
+    called = []
+    on_event_of_old(event_name="order_placed")(called.append)
+    on_event_of_old(event_name="*", key="all")(called.append)
+    Order.objects.create()
+    emit("weather_changed")
+    tick()
+    assert sorted(event.name for event in called) == ["order_placed", "order_placed", "weather_changed"]
+
+
+def test_the_name_of_the_event_makes_the_same_key_whichever_way_it_is_given():
+    def remember(event):
+        pass
+
+    on_event("order_placed")(remember)
+    on_event(event_name="order_placed")(remember)
+    assert len(list(subscriptions)) == 1
+
+
 def test_one_function_may_listen_to_several_events_at_several_times(tick):
     @on_event("order_placed")
     @on_event("order_paid")

@@ -74,6 +74,12 @@ def test_an_event_that_cannot_be_named_is_refused(name):
             subscribe("key", takes_events, event=name)
 
 
+@pytest.mark.parametrize("given", [("paid",), ()])
+def test_an_event_that_is_named_twice_or_not_at_all_is_refused(given):
+    with pytest.raises(WrongSubscription, match="name"):
+        on_event(*given, event_name="paid" if given else None)
+
+
 def test_the_decorator_without_parentheses_is_refused():
     with pytest.raises(WrongSubscription, match=r'Write @on_event\("the_event"\)'):
         on_event(takes_events)

@@ -32,6 +32,9 @@ def test_only_what_the_surroundings_cause_is_worth_another_attempt(kind):
     ("name", "builtin"),
     [
         ("UnknownWorkflow", LookupError),
+        ("UnknownWorkflow", ValueError),
+        ("DeclarationError", ValueError),
+        ("DuplicateWorkflow", ValueError),
         ("UnknownStep", LookupError),
         ("ContextInvalid", ValueError),
         ("ContextMissing", ValueError),

@@ -28,7 +28,7 @@ class StatusFilter(admin.SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(status.value, status.label) for status in WorkflowStatus]
+        return WorkflowStatus.choices
 
     def queryset(self, request: HttpRequest, queryset: Runs) -> Runs:
         return queryset.filter(status=self.value()) if self.value() else queryset

@@ -75,7 +75,7 @@ class CommandCall:
             yield from self._ways(EdgeKind.SLEEP, self._targets(self._argument("then")) or [self.step])
         elif command is commands.run_subflow:
             child = self._child()
-            yield from self._ways(EdgeKind.CHILD, self._targets(self._argument("on_complete")), child)
+            yield from self._ways(EdgeKind.CHILD, self._targets(self._argument("on_complete", 1)), child)
             yield from self._ways(EdgeKind.TIMEOUT, self._targets(self._argument("on_timeout")), child)
 
     def _wait(self, kind: EdgeKind) -> Iterator[Way | WorkflowStatus]:

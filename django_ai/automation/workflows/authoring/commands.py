@@ -24,7 +24,7 @@ from .registry import registry
 
 
 @strict("goto()", InvalidCommand)
-def goto(step: StepReference, *, progress: float | None = None) -> Goto:
+def goto(step: StepReference, progress: float | None = None) -> Goto:
     """Go on with another step.
 
     Args:
@@ -71,8 +71,8 @@ def sleep(
 def run_subflow(
     workflow: str | type,
     /,
-    *,
     on_complete: StepReference,
+    *,
     timeout: timedelta | float | None = None,
     on_timeout: StepReference | None = None,
     progress: float | None = None,

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import EnumType, StrEnum
+from typing import Any
 
 from .happenings import Answered, Cancelled, Due, Happening, Raised, Retried, Returned, Started
 
 
-class WorkflowStatus(StrEnum):
+class _Choices(EnumType):
+    """What Django's TextChoices offers of a class, without Django."""
+
+    @property
+    def values(cls) -> list[str]:
+        """All values, in the order of the class."""
+        return [value for value, _ in cls.choices]
+
+    @property
+    def labels(cls) -> list[str]:
+        """All labels, in the order of the class."""
+        return [label for _, label in cls.choices]
+
+    @property
+    def choices(cls) -> list[tuple[str, str]]:
+        """Each value with its label, as a field takes them."""
+        members: Any = cls
+        return [(member.value, member.label) for member in members]
+
+
+class WorkflowStatus(StrEnum, metaclass=_Choices):
     """Where a run stands. ``running`` means that it has a worker or wants one."""
 
     RUNNING = "running"

@@ -272,3 +272,11 @@ def test_get_context_takes_the_class_that_a_step_expects_and_refuses_another():
         assert isinstance(get_context(EmptyContext), EmptyContext)
         with pytest.raises(ContextInvalid, match=r"has a EmptyContext, not a .*Other"):
             get_context(Other)
+
+
+def test_progress_follows_the_step_of_a_goto():
+    assert goto("pay", 0.5) == goto("pay", progress=0.5)
+
+
+def test_the_step_that_follows_a_child_follows_its_workflow(child):
+    assert run_subflow(child, "pay", amount=3) == run_subflow(child, on_complete="pay", amount=3)

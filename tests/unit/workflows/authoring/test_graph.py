@@ -219,6 +219,8 @@ def module(body, tmp_path, monkeypatch, extra="pass"):
         ("return wait('x', then='nowhere')", "nowhere"),
         ("return wait('x', timeout=1, on_timeout='nowhere')", "nowhere"),
         ("return run_subflow('c', on_complete='nowhere')", "nowhere"),
+        ("return run_subflow('c', 'nowhere')", "nowhere"),
+        ("return goto('nowhere', 0.5)", "nowhere"),
         ("return run_subflow('c', on_complete='second', on_timeout='nowhere')", "nowhere"),
     ],
 )

@@ -261,3 +261,9 @@ def test_a_childs_result_outlasts_the_wait_that_its_step_begins_with():
 def test_an_attempt_that_only_found_the_attempts_used_up_is_not_counted():
     transition = decide(DEFINITION, run_at(RUNNING, attempt=4), Raised(WorkerLost("given up")), NOW)
     assert (transition.status, transition.record.attempts, transition.error) == (FAILED, 3, "given up")
+
+
+def test_the_statuses_offer_what_djangos_choices_offer():
+    assert WorkflowStatus.values == ["running", "suspended", "completed", "failed", "cancelled"]
+    assert WorkflowStatus.labels == ["Running", "Suspended", "Completed", "Failed", "Cancelled"]
+    assert WorkflowStatus.choices == list(zip(WorkflowStatus.values, WorkflowStatus.labels, strict=True))

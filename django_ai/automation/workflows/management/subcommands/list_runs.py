@@ -19,7 +19,7 @@ from .base import Subcommand, add_json
 
 def add_filters(parser: CommandParser) -> None:
     """Declare the options by which runs are chosen."""
-    statuses = [status.value for status in WorkflowStatus]
+    statuses = WorkflowStatus.values
     parser.add_argument("--status", action="append", choices=statuses, help="only these; may be given several times")
     kinds = [kind.value for kind in FailureKind]
     parser.add_argument("--failure", choices=kinds, help="only runs that failed so: by fail(), a crash, a time-out")

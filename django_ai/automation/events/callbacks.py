@@ -1,0 +1,5 @@
+"""Where projects that began with django-ai-first import ``on_event`` from."""
+
+from .subscriptions import on_event
+
+__all__ = ["on_event"]
