@@ -15,6 +15,7 @@ from rest_framework import serializers
 
 from django_ai.automation.workflows.exceptions import DeclarationError
 from django_ai.automation.workflows.http.hints import serializer_of
+from django_ai.automation.workflows.http.schema import default_of
 
 
 class Colour(Enum):
@@ -121,3 +122,48 @@ def test_a_parameter_without_a_hint_asks_for_a_serializer():
 
     with pytest.raises(DeclarationError, match="no type hint"):
         serializer_of(function)
+
+
+class Place(BaseModel):
+    town: str = "Rome"
+
+
+DEFAULTS = [
+    (str, "a", "a"),
+    (int, 1, 1),
+    (Decimal, Decimal("1.5"), "1.5"),
+    (dt.date, dt.date(2027, 1, 4), "2027-01-04"),
+    (dt.timedelta, dt.timedelta(hours=1), "01:00:00"),
+    (uuid.UUID, uuid.UUID(int=1), str(uuid.UUID(int=1))),
+    (Colour, Colour.RED, "r"),
+    (list[int], [1], [1]),
+    (list[Colour], [Colour.RED], ["r"]),
+    (dict[str, int], {"a": 1}, {"a": 1}),
+    (Place, Place(), {"town": "Rome"}),
+    (list[Place], [Place()], [{"town": "Rome"}]),
+]
+
+
+@pytest.mark.parametrize(("hint", "default", "described"), DEFAULTS)
+def test_a_default_is_described_as_json_has_it(hint, default, described):
+    def function(self, value=default): ...
+
+    function.__annotations__["value"] = hint
+    assert default_of(serializer_of(function)().fields["value"]) == described
+
+
+@pytest.mark.parametrize("hint", [item[0] for item in DEFAULTS] + [Any, bool, float, dt.time, Group, list[Group], dict])
+@pytest.mark.parametrize("is_said", [True, False])
+def test_the_default_none_makes_a_field_nullable_whether_the_hint_says_so_or_not(hint, is_said):
+    def function(self, value=None): ...
+
+    function.__annotations__["value"] = hint | None if is_said and hint is not Any else hint
+    field = serializer_of(function)().fields["value"]
+    assert (default_of(field), field.required, field.allow_null) == (None, False, True)
+    assert field.run_validation(None) is None
+    assert field.run_validation(serializers.empty) is None
+
+
+def test_a_literal_with_none_is_a_choice_that_may_be_left_out():
+    field = only_field(Literal["a", None])  # noqa: PYI061
+    assert (dict(field.choices), field.required, field.allow_null) == ({"a": "a"}, False, True)
