@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from django_ai.automation.workflows.core import engine
+from django_ai.automation.workflows.exceptions import WorkflowError
 from django_ai.automation.workflows.models import WorkflowRun
 from shop.endpoints import FormEndpoint, Outcome
 
@@ -38,9 +39,13 @@ class ConfirmOwnership(FormEndpoint):
     """What a click on the link of the e-mail does."""
 
     def act(self, form: forms.Form, **kwargs: Any) -> Outcome:
-        run_id = kwargs["run_id"]
-        reached = engine.signal("ownership_verified", run=run_id)
-        return Outcome(page=reverse("desk", args=[run_id]), data={"reached": reached}, status=200)
+        run = get_object_or_404(WorkflowRun, pk=kwargs["run_id"])
+        page = reverse("desk", args=[run.pk])
+        try:
+            reached = engine.signal("ownership_verified", run=run)
+        except WorkflowError as error:  # it has ended, or waits for nothing of the kind
+            return Outcome(page=page, data={"error": str(error)}, status=409)
+        return Outcome(page=page, data={"reached": reached}, status=200)
 
 
 @require_safe

@@ -41,7 +41,8 @@ class FormEndpoint(View):
     def post_json(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         try:
             data = json.loads(request.body or b"{}")
-        except ValueError as error:
+            json.dumps(data, ensure_ascii=False).encode()  # which half of a surrogate pair fails
+        except (ValueError, RecursionError) as error:
             return JsonResponse({"errors": {"__all__": f"The body is not JSON: {error}"}}, status=400)
         form = self.form_class(data if isinstance(data, dict) else {})
         if not form.is_valid():

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags
 from django.core.checks import Warning as CheckWarning
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import EmptyResultSet, FieldError, ImproperlyConfigured
 from django.urls import get_resolver
 
 from ...conf import settings as workflow_settings
@@ -138,8 +138,27 @@ def _misfit(action: Action, step: StepDefinition) -> str | None:
         if parameter.default is parameter.empty
         and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     }
+    if fault := _filter_fault(serializer, action):
+        return fault
     missing = sorted(needed - set(serializer.fields) - OFFERED)
     return f"its serializer lacks {', '.join(missing)}, which the step needs." if missing else None
+
+
+def _filter_fault(serializer: Any, action: Action) -> str | None:
+    """Return what is wrong with the filters of an action's relations, without asking the database."""
+    from .serializers import filters_of
+
+    for name in filters_of(action):
+        field = serializer.fields.get(name)
+        relation = getattr(field, "child_relation", None) or getattr(field, "child", None) or field
+        try:
+            if hasattr(relation, "get_queryset"):
+                str(relation.get_queryset().query)
+        except EmptyResultSet:
+            continue  # a filter that no row can pass is a filter
+        except (FieldError, ValueError, TypeError) as error:
+            return f"the filter_queryset of {name!r} cannot be used: {error}"
+    return None
 
 
 register_check(check_actions)

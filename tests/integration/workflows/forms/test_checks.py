@@ -1,10 +1,12 @@
 """What is wrong with a form is found by `manage.py check`."""
 
+from django.contrib.auth.models import Group
 from rest_framework import serializers
 from rest_framework.permissions import IsAdminUser
 
 from django_ai.automation.workflows.core import complete, step, workflow
 from django_ai.automation.workflows.http.checks import check_actions, check_open_forms
+from django_ai.automation.workflows.metadata import FieldDisplayConfig, StepDisplayMetadata
 from django_ai.automation.workflows.permissions import OwnerOrStaff
 from django_ai.automation.workflows.statezero_action import statezero_action
 
@@ -76,6 +78,26 @@ def test_a_serializer_must_have_what_the_step_needs():
     [(code, message)] = faults()
     assert code == "django_ai.E042"
     assert "its serializer lacks word, which the step needs" in message
+
+
+def test_a_filter_of_rows_that_cannot_be_used_is_found():
+    for name, filters in (("right", {"name": "a"}), ("none", {"pk__in": []}), ("wrong", {"nam": "a"})):
+
+        @workflow(name)
+        class Chosen:
+            @statezero_action(
+                name=name,
+                display=StepDisplayMetadata(
+                    field_display_configs=[FieldDisplayConfig("group", filter_queryset=filters)]
+                ),
+            )
+            @step(start=True)
+            def choose(self, group: Group):
+                return complete()
+
+    [(code, message)] = faults()
+    assert code == "django_ai.E042"
+    assert "the filter_queryset of 'group' cannot be used: Cannot resolve keyword 'nam'" in message
 
 
 def test_a_parameter_without_hint_is_found():

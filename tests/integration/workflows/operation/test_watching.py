@@ -7,6 +7,7 @@ from django.contrib.admin import AdminSite, site
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.db import OperationalError
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -188,6 +189,16 @@ def test_the_details_are_those_of_this_moment(staff_client, alive, settings):
 def test_staff_that_may_not_see_runs_gets_no_details(client, alive):
     client.force_login(get_user_model().objects.create_user("other", is_staff=True))
     assert not details(client.get(PROBE))
+
+
+def everything(request):
+    return Q()
+
+
+def test_where_runs_are_divided_the_figures_of_all_are_for_superusers(staff_client, admin_client, alive, settings):
+    settings.DJANGO_AI = {"RUNS_VISIBLE_TO": f"{__name__}.everything"}
+    assert not details(staff_client.get(PROBE))
+    assert details(admin_client.get(PROBE))
 
 
 def test_who_is_no_staff_gets_none(client, alive):
