@@ -8,6 +8,7 @@ from typing import Any
 from django.db import OperationalError
 from django.utils.translation import gettext
 
+from .. import storable
 from ..documentation import error_link
 
 
@@ -157,15 +158,10 @@ class SignalRejected(WorkflowError, ValueError):
 
 def describe(error: BaseException) -> str:
     """Return the one line by which history and admin name an exception."""
-    text = storable(str(error).strip())
+    text = storable.text(str(error).strip())
     if isinstance(error, WorkflowError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def storable(text: str) -> str:
-    """Return ``text`` as every database takes it: without NUL, which PostgreSQL refuses, and as valid Unicode."""
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def pydantic_faults(errors: Sequence[Any]) -> list[tuple[str, str]]:

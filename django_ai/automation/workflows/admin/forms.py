@@ -17,6 +17,7 @@ from ...parameters import is_storable
 from ..exceptions import ContextInvalid
 from ..machine import context as contexts
 from ..machine.commands import WaitKind
+from ..machine.keys import all_keys, key_of, stored, stored_fields
 from ..machine.secret_places import Place, masked, places_of
 from ..masking import context_class_of, unmasked
 from ..models import WorkflowRun
@@ -91,7 +92,7 @@ class ContextForm(ConfirmForm):
     def _declared(self) -> Iterator[tuple[str, FieldInfo]]:
         if self.context_class is not None:
             for name, field in self.context_class.model_fields.items():
-                yield field.alias or name, field
+                yield key_of(self.context_class, name), field
 
     def context_fields(self) -> dict[str, Any]:
         """Return the fields of the context that were filled in anew, as the engine takes them."""
@@ -118,11 +119,18 @@ class ContextForm(ConfirmForm):
 
     def _check(self, context_class: type[BaseModel], fields: Mapping[str, Any]) -> None:
         try:
-            contexts.load(context_class, {**self.run.data, **fields})
+            contexts.edited(context_class, self.run.data, fields)
         except ContextInvalid as error:
+            keys = dict(_keys(context_class))
             for field, reason in error.faults or [("", str(error))]:
-                name = PREFIX + field.partition(".")[0]
+                name = PREFIX + keys.get(field.partition(".")[0], "")
                 self.add_error(name if name in self.fields else None, reason)
+
+
+def _keys(context_class: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Yield every key that a field may have in data or in an error, with the key under which it is stored."""
+    for name, field in context_class.model_fields.items():
+        yield from ((key, key_of(context_class, name)) for key in all_keys(name, field))
 
 
 class EditForm(ContextForm):
@@ -132,7 +140,9 @@ class EditForm(ContextForm):
         return masked(self.place.key(key), self.stored(key))
 
     def stored(self, key: str) -> Any:
-        return self.run.data.get(key)
+        if self.context_class is None:
+            return None
+        return stored(self.context_class, stored_fields(self.context_class, self.run.data)).get(key)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()

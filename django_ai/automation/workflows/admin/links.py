@@ -11,6 +11,7 @@ from django.urls import NoReverseMatch, reverse
 from pydantic import BaseModel
 
 from ...events.models import Event
+from ..machine.keys import all_keys
 from ..models import WorkflowRun
 
 
@@ -30,7 +31,7 @@ def models_of(context_class: type[BaseModel] | None) -> dict[str, str]:
     for name, field in (context_class.model_fields if context_class else {}).items():
         extra = field.json_schema_extra
         if isinstance(extra, Mapping) and isinstance(extra.get("model"), str):
-            found[field.alias or name] = str(extra["model"])
+            found.update(dict.fromkeys(all_keys(name, field), str(extra["model"])))
     return found
 
 

@@ -14,6 +14,7 @@ from ...signatures import strict
 from ..exceptions import ContextMissing, DeclarationError, InvalidCommand
 from ..machine.correlation import check_wait
 from ..machine.definition import Retry, WorkflowDefinition
+from .current import guard
 from .hooks import check_hooks
 from .methods import LONGEST_NAME
 from .registry import DEFINITION_ATTRIBUTE, registry
@@ -85,6 +86,7 @@ def declare(cls: type, *, name: str, **options: Any) -> WorkflowDefinition:
         raise DeclarationError(
             f"Workflow {name!r} ({cls.__name__}) has several start steps: {', '.join(starts)}. Keep one."
         )
+    guard(cls)
     registry.register(definition)
     setattr(cls, DEFINITION_ATTRIBUTE, definition)
     return definition

@@ -16,7 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
-from ..exceptions import FormFailed, storable
+from ... import storable
+from ..exceptions import FormFailed
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def _first(detail: Any, budget: Iterator[int]) -> Any:
 
 def _cut(text: Any) -> Any:
     known = str(text)
-    said = storable(known[:LONGEST_FAULT]) + ("…" if len(known) > LONGEST_FAULT else "")
+    said = storable.text(known[:LONGEST_FAULT]) + ("…" if len(known) > LONGEST_FAULT else "")
     return text if said == known else drf.ErrorDetail(said, code=getattr(text, "code", None))
 
 

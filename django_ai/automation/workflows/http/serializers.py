@@ -12,7 +12,9 @@ from rest_framework.fields import empty
 from rest_framework.utils import html
 
 from ..authoring.actions import Action, display_of
+from ..authoring.registry import registry
 from ..exceptions import FormFailed
+from ..machine.keys import stored_fields
 from ..models import WorkflowRun
 from .hints import serializer_of
 from .validation import read_json, validate
@@ -99,9 +101,15 @@ def answer_of(action: Action, run: WorkflowRun) -> dict[str, Any]:
     display: dict[str, Any] = {RUN_ID: run.pk, **run.current_step_display}
     if action.response_serializer is None:
         return display
-    response = action.response_serializer(data={**run.data, **display})
+    response = action.response_serializer(data={**_by_name(run), **run.data, **display})
     if not response.is_valid():
         raise FormFailed(
             f"The answer of action {action.name!r} does not fit its response_serializer: {response.errors}"
         )
     return dict(response.data)
+
+
+def _by_name(run: WorkflowRun) -> dict[str, Any]:
+    """Return the run's context by the names of its fields, which an alias may have replaced in ``run.data``."""
+    definition = registry.get(run.name, run.version)
+    return stored_fields(definition.context_class, run.data) if definition else {}

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from ..exceptions import storable
+from ... import storable
 from .errors import shortened
 from .limits import check_json, items_of
 
@@ -108,7 +108,9 @@ def _first_text(detail: Any) -> str:
 
 def _refuse_unstorable(data: Any) -> None:
     fields = data if isinstance(data, Mapping) else {}
-    faults = {storable(str(name)): [fault] for name, value in fields.items() if (fault := _unstorable([name, value]))}
+    faults = {
+        storable.text(str(name)): [fault] for name, value in fields.items() if (fault := _unstorable([name, value]))
+    }
     if faults:
         raise serializers.ValidationError(shortened(faults))
 

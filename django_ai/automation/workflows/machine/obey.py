@@ -9,7 +9,7 @@ from typing import Any
 
 from ..exceptions import ContextInvalid, NotACommand
 from .commands import Command, Complete, Fail, Goto, RunSubflow, Sleep, Wait, WaitKind
-from .context import merge
+from .context import replace
 from .definition import StepDefinition, WorkflowDefinition
 from .enter import clamped, enter, moment, suspension_of
 from .state import ChildStart, RunState, StepRecord, Suspension, Transition
@@ -136,7 +136,7 @@ def _end(
         step=state.step,
         sequence=state.sequence + 1,
         progress=clamped(progress, otherwise=state.progress),
-        context=merge(state.context, fields or {}),
+        context=replace(state.context, fields or {}),
         error=error,
         record=_record(state, status, error),
         **changes,

@@ -17,7 +17,8 @@ from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, RootModel
 
-from ..exceptions import WorkflowError, storable
+from ... import storable
+from ..exceptions import WorkflowError
 from .changes import ABSENT, is_omitted
 from .secret_places import ANYTHING, DEEPEST, MASK, Place
 
@@ -250,7 +251,7 @@ def told(error: Exception, clear: Redactor) -> Exception:
     """Return an exception as logs and traces may have it: itself, or a stand-in whose texts are cleared."""
     if not clear:
         return error
-    text = storable("".join(traceback.format_exception(error)))
+    text = storable.text("".join(traceback.format_exception(error)))
     return error if clear(text) == text else _stand_in(error, clear, set())
 
 

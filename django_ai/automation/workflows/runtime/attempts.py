@@ -15,8 +15,9 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from pydantic import BaseModel
 
+from ... import storable
 from .. import logs
-from ..exceptions import StaleClaim, StepTimedOut, WorkerLost, describe, storable
+from ..exceptions import StaleClaim, StepTimedOut, WorkerLost, describe
 from ..machine.decide import decide
 from ..machine.definition import Retry, StepDefinition, WorkflowDefinition
 from ..machine.happenings import Happening, Raised, Returned
@@ -77,18 +78,18 @@ def _attempt(claim: Claim, turn: Turn) -> bool:
     _check_attempts(run, definition.retry_of(step))
     context = claim.context = code.context_of(run, definition)
     if not step.atomic:
-        value = _call(claim, definition, step, context)
+        returned = _call(claim, definition, step, context)
     else:
         with rows.transaction_of_runs():
-            value = _call(claim, definition, step, context)
+            returned = _call(claim, definition, step, context)
             if not vendors.way().is_untouched():
-                return _settle(claim, definition, Returned(value, context), turn)
+                return _settle(claim, definition, returned, turn)
     # The move is a transaction by itself: the step's own is over, or had nothing in it.
     with rows.savepoint():
-        return _settle_by_itself(claim, definition, Returned(value, context), turn)
+        return _settle_by_itself(claim, definition, returned, turn)
 
 
-def _call(claim: Claim, definition: WorkflowDefinition, step: StepDefinition, context: BaseModel) -> object:
+def _call(claim: Claim, definition: WorkflowDefinition, step: StepDefinition, context: BaseModel) -> Returned:
     run, fence = claim.run, _fence(claim)
 
     def give_up(error: StepTimedOut) -> None:
@@ -162,7 +163,7 @@ def _with_lost_attempts(state: RunState, now: datetime) -> RunState:
 
 
 def _settle_failure(claim: Claim, fence: tuple[int, int], error: Exception, turn: Turn) -> bool:
-    text = storable("".join(traceback.format_exception(error)))
+    text = storable.text("".join(traceback.format_exception(error)))
     happening = Raised(error, traceback=text, chance=random.random())
     stays = _settle_locked(claim, fence, happening, turn)
     notices.raised(claim, told(error, redaction.redactor_of(claim.run, claim.context)))

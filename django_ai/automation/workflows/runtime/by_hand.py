@@ -34,7 +34,7 @@ def edit(run_id: int, fields: Mapping[str, Any]) -> WorkflowRun:
         _check_at_rest(run, watch.now())
         definition = _definition(run)
         known = contexts.known_fields(definition.context_class, fields)
-        context = contexts.load(definition.context_class, {**run.data, **known})
+        context = contexts.edited(definition.context_class, run.data, fields)
         changes = commit.rewrite(run, context, watch.now())
         Signal.objects.using(rows.alias()).create(
             run=run,

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from ...signatures import closest, did_you_mean
 from .. import logs
-from ..authoring.current import step_context
+from ..authoring.current import bind, step_context
 from ..authoring.methods import SUPPLIED
 from ..authoring.registry import registry
 from ..authoring.subflow import SubflowResult
@@ -20,6 +20,7 @@ from ..authoring.workflow import instance_fault
 from ..exceptions import DeclarationError
 from ..machine import context as contexts
 from ..machine.definition import StepDefinition, WorkflowDefinition
+from ..machine.happenings import Returned
 from ..machine.statuses import WorkflowStatus
 from ..models import WorkflowRun
 from . import rows
@@ -33,15 +34,13 @@ def call(
     run: WorkflowRun,
     context: BaseModel,
     **arguments: Any,
-) -> object:
-    """Call a step and return what it returns. ``arguments`` beside those stored with the run."""
+) -> Returned:
+    """Call a step and return what it returned and left. ``arguments`` beside those stored with the run."""
     instance = _instance(definition)
-    instance.context = context
-    instance.run_id = run.pk
     # The same in every attempt of this visit, and in no other visit: for services that ask for one.
-    instance.idempotency_key = f"{run.name}:{run.pk}:{run.sequence}"
+    own = {"run_id": run.pk, "idempotency_key": f"{run.name}:{run.pk}:{run.sequence}"}
     if not hasattr(definition.cls, "attempt"):  # which may be a step of the workflow
-        instance.attempt = run.attempt - sum(not failure.get("counts", True) for failure in run.failures)
+        own["attempt"] = run.attempt - sum(not failure.get("counts", True) for failure in run.failures)
     for name, value in run.inputs.items():
         if name in step.parameters:
             arguments[name] = _INPUTS[name](value)
@@ -49,16 +48,17 @@ def call(
         raise DeclarationError(_not_supplied(definition, step, min(missing)))
     connection = connections[rows.alias()]
     hooks = len(connection.run_on_commit)
-    with step_context(context):
+    with step_context(context, step.name) as running:
+        bind(instance, running, **own)
         try:
             value = step.function(instance, **arguments)
         except AttributeError as error:
-            if text := _not_there(definition, step, instance, context, error):
+            if text := _not_there(definition, step, instance, running.context, error):
                 raise DeclarationError(text) from error
             raise
     if len(connection.run_on_commit) > hooks:
         _let_hooks_fail_alone(connection, hooks, run)
-    return value
+    return Returned(value, running.context)
 
 
 def _instance(definition: WorkflowDefinition) -> Any:

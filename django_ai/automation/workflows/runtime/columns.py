@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.core.serializers.json import DjangoJSONEncoder
 from pydantic import BaseModel
 
 from ...conf import settings
 from ..exceptions import ContextTooLarge
-from ..machine import context as contexts
+from ..machine import storing
 from ..machine.commands import WaitKind
 from ..machine.state import Suspension as Wait
 from ..machine.state import Transition
@@ -53,18 +51,13 @@ def of_run(transition: Transition, now: datetime, *, claim: bool) -> dict[str, A
 
 def data_of(context: BaseModel) -> dict[str, Any]:
     """Return a context as it is stored. Raises ContextInvalid or ContextTooLarge."""
-    data = contexts.dump(context)
-    _check_size(data)
-    return data
-
-
-def _check_size(data: Mapping[str, Any]) -> None:
-    size = len(json.dumps(data, cls=DjangoJSONEncoder).encode())
+    data, size = storing.store(context)
     if size > settings.MAX_CONTEXT_BYTES:
         raise ContextTooLarge(
             f"The context has {size:,} bytes, more than the {settings.MAX_CONTEXT_BYTES:,} that"
             " DJANGO_AI['MAX_CONTEXT_BYTES'] allows: store large data in a model and keep its id."
         )
+    return data
 
 
 def of_wait(

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from ...conf import settings
 from ..exceptions import CommitUnknown, StaleClaim
 from ..machine.changes import Changes, between
+from ..machine.keys import key_of
 from ..machine.state import Transition
 from ..machine.statuses import COMPLETED, FINAL
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
@@ -230,8 +231,8 @@ def _context_columns(transition: Transition, child: creating.Child | None) -> di
         new["data"] = columns.data_of(transition.context)
     if child is not None:
         new[ACTIVE_CHILD_FIELD] = child.run.pk
-        if ACTIVE_CHILD_FIELD in new.get("data", {}):
-            new["data"][ACTIVE_CHILD_FIELD] = child.run.pk
+        if transition.context is not None and ACTIVE_CHILD_FIELD in type(transition.context).model_fields:
+            new["data"][key_of(type(transition.context), ACTIVE_CHILD_FIELD)] = child.run.pk
     return new
 
 

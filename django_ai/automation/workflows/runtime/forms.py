@@ -197,7 +197,7 @@ def _call_and_settle(claim: Claim, post: Post, answer: Callable[[WorkflowRun], A
 def _call(claim: Claim, post: Post) -> Returned:
     context = claim.context = contexts.load(claim.definition.context_class, claim.run.data)
     arguments = _fitting(claim.step, post)
-    return Returned(call.call(claim.definition, claim.step, claim.run, context, **arguments), context)
+    return call.call(claim.definition, claim.step, claim.run, context, **arguments)
 
 
 def _settle(claim: Claim, returned: Returned, answer: Callable[[WorkflowRun], Answer]) -> Answer:

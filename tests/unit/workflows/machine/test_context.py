@@ -10,10 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, Secret, SecretBytes, SecretSt
 
 from django_ai.automation.workflows.exceptions import ContextInvalid, InvalidCommand
 from django_ai.automation.workflows.machine.commands import Wait, WaitKind
-from django_ai.automation.workflows.machine.context import dump, load, merge
+from django_ai.automation.workflows.machine.context import load, merge
 from django_ai.automation.workflows.machine.enter import suspension_of
+from django_ai.automation.workflows.machine.storing import store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def dump(context):
+    return store(context).data
 
 
 class Line(BaseModel):
