@@ -39,7 +39,7 @@ def receipt(workflows):
             self.context.seen = {
                 "receipt": [receipt.name, receipt.read().decode()],
                 "pages": [page.name for page in pages],
-                "amount": amount,
+                "amount": str(amount),
                 "is_private": is_private,
                 "note": note,
                 "rates": rates,
