@@ -27,6 +27,7 @@ from .exceptions import InvalidCommand
 from .machine.commands import WaitKind
 from .machine.correlation import check_wait
 from .machine.definition import WorkflowDefinition
+from .machine.keys import excluded
 from .runtime import rows
 
 _LEADS = {
@@ -126,7 +127,15 @@ def _mistakes(definition: WorkflowDefinition, graph: Graph) -> Iterator[CheckMes
         yield report(text, hint=mistake.hint or None, obj=_named(definition), id=code)
 
 
-_WORKFLOW_CHECKS = (_wrong_class, _wrong_steps, _mistakes)
+def _lost_fields(definition: WorkflowDefinition, graph: Graph) -> Iterator[CheckMessage]:
+    for name in excluded(definition.context_class):
+        text = f"The field {name!r} of the Context of workflow {graph.workflow!r} has exclude=True: it is never stored"
+        hint = "Leave exclude=True out of what a run carries, or keep the field in a model of your own."
+        place = at(place_of_class(definition.context_class))
+        yield Error(f"{text}{place}.", hint=hint, obj=_named(definition), id="django_ai.E021")
+
+
+_WORKFLOW_CHECKS = (_wrong_class, _wrong_steps, _mistakes, _lost_fields)
 
 
 def _events_of(definition: WorkflowDefinition, graph: Graph) -> Iterator[tuple[str, str, Place | None]]:

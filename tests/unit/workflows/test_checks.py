@@ -11,7 +11,7 @@ from django.apps import apps
 from django.core import checks as django_checks
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.db.backends.sqlite3.base import DatabaseWrapper
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from django_ai.automation import broker, conf, documentation
 from django_ai.automation.events import EventDefinition, names
@@ -418,3 +418,22 @@ def test_a_field_that_the_event_s_data_may_fill_is_not_reported(monkeypatch):
 def test_create_context_fills_what_the_event_does_not_have():
     made = classmethod(lambda cls, event=None: cls.Context(entity_id="", number=5))
     assert needs_from("order_placed", Context=NeedsNumber, create_context=made) == []
+
+
+def test_a_field_that_pydantic_never_writes_is_an_error():
+    class Line(BaseModel):
+        note: str = Field("", exclude=True)
+
+    @workflow("leaves_out")
+    class LeavesOut:
+        class Context(BaseModel):
+            lines: list[Line] = []
+            total: int = 0
+
+        @step(start=True)
+        def begin(self):
+            return complete()
+
+    [(code, text, _)] = found(checks.check_workflows)
+    assert code == "django_ai.E021"
+    assert text.startswith("The field 'note' of the Context of workflow 'leaves_out' has exclude=True")

@@ -104,6 +104,13 @@ def all_keys(name: str, field: FieldInfo) -> set[str]:
     return {name, *_aliases(field), *(str(path.path[0]) for path in _paths(field))}
 
 
+def excluded(context_class: type[BaseModel]) -> list[str]:
+    """Return the fields, of the Context or of what it is made of, that pydantic never writes."""
+    context_class.model_rebuild()
+    groups = _field_groups(context_class.__pydantic_core_schema__)
+    return sorted({name for group in groups for name, field in group.items() if field.get("serialization_exclude")})
+
+
 def _given(name: str, field: FieldInfo, payload: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> Any:
     if name in payload:
         return payload[name]
