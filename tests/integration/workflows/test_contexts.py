@@ -116,7 +116,7 @@ def test_a_signal_an_edit_and_a_restart_agree_on_the_fields_of_a_run(workflows, 
     pricing.refresh_from_db()
     assert pricing.data["total"] == 13
     assert sorted(pricing.data["labels"]) == ["new", "old"]
-    again = engine.restart(pricing, pricing.step_executions.get().sequence)
+    again = engine.restart(pricing, pricing.step_executions.get(step_name="end").sequence)
     assert (again.data["total"], again.data["labels"]) == (13, ["new"])
 
 
