@@ -69,7 +69,7 @@ def instance(request):
     """An instance whose step ``first`` runs."""
     made = request.param()
     with step_context(Context(), "first") as running:
-        bind(made, running, run_id=7, idempotency_key="key")
+        bind(made, running, run_id=7, idempotency_key="key", attempt=1)
         yield made
 
 
@@ -84,7 +84,7 @@ def test_an_attribute_that_a_step_adds_to_is_refused(instance):
         instance.count += 1
 
 
-@pytest.mark.parametrize("name", ["run_id", "idempotency_key"])
+@pytest.mark.parametrize("name", ["run_id", "idempotency_key", "attempt"])
 def test_an_attribute_of_the_engine_stays_as_it_is(instance, name):
     with pytest.raises(DeclarationError, match=rf"self\.{name}, which the engine sets"):
         setattr(instance, name, 5)
