@@ -67,11 +67,19 @@ def load(context_class: type[ContextT], data: Mapping[str, Any]) -> ContextT:
 
 
 def merge(context: BaseModel, payload: Mapping[str, Any]) -> BaseModel:
-    """Return the context with the declared fields of a JSON payload replaced. Raises ContextInvalid."""
+    """Return the context with the declared fields of a payload replaced: JSON, or what a model read it as.
+
+    Raises:
+        ContextInvalid: a value does not fit, or JSON cannot hold it.
+    """
     if isinstance(context, Unfitting):
         return context.merged(payload)
-    known = named(type(context), payload)
-    return load(type(context), replaced(type(context), from_json(as_json(context)), known)) if known else context
+    kind = type(context)
+    known = named(kind, payload)
+    if not known:
+        return context
+    written = from_json(as_json(Unfitting.model_validate(known)))
+    return load(kind, replaced(kind, from_json(as_json(context)), written))
 
 
 def replace(context: BaseModel, values: Mapping[str, Any]) -> BaseModel:

@@ -451,3 +451,13 @@ def test_any_context_is_read_back_as_it_was_left(context):
     read = carried(context)
     assert (read.at and read.at.timestamp()) == (context.at and context.at.timestamp())
     assert read.model_copy(update={"at": None}) == context.model_copy(update={"at": None})
+
+
+def test_what_a_model_read_of_a_payload_is_merged_as_it_was_read():
+    class Context(BaseModel):
+        key: SecretStr = SecretStr("")
+        due: date | None = None
+        vehicle: Vehicle = Vehicle()
+
+    read = {"key": SecretStr("swordfish"), "due": date(2026, 1, 1), "vehicle": Vehicle(plate="K 7")}
+    assert dict(merge(Context(), read)) == read
