@@ -19,7 +19,7 @@ from ..events import announcing
 from ..events import scheduler as events
 from ..events.models import Event
 from ..workflows.models import EventBurst, Suspension
-from ..workflows.runtime import bursts, dispatch, rows, scheduler, waits, worker
+from ..workflows.runtime import bursts, childless, dispatch, rows, scheduler, waits, worker
 
 Message = tuple[str, tuple[Any, ...], float]
 
@@ -96,6 +96,9 @@ class Workflows:
         with _commits():
             scheduler.resend_steps(age=timedelta(0))
             scheduler.resend_deliveries(age=timedelta(0))
+        if not self._queue:
+            with _commits():
+                childless.tell_all()
 
 
 def _commits() -> Any:

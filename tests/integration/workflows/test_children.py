@@ -268,11 +268,12 @@ def test_a_finished_child_resumes_even_a_parent_whose_context_no_longer_fits(wor
     assert "needed: " in run.error
 
 
-def test_a_parent_whose_child_was_deleted_goes_on_when_its_time_has_run_out(workflows, parent):
+def test_a_parent_whose_child_was_deleted_goes_on_with_its_failure(workflows, parent, results):
     run, child = started(workflows, parent)
-    child.delete()
-    workflows.advance(timedelta(hours=1))
-    assert reloaded(run).waiting_signal == "never"
+    WorkflowRun.objects.filter(pk=child.pk).delete()
+    workflows.drain()
+    assert results == [("failed", f"The child run #{child.pk} (child) was deleted.")]
+    assert reloaded(run).status == "completed"
 
 
 def test_a_childs_lost_message_is_sent_again(workflows, parent, results, settings):

@@ -48,3 +48,4 @@ class Facts:
     events: Backlog = Backlog()
     stuck: Backlog = Backlog()
     stuck_runs: tuple[int, ...] = ()
+    without_child: tuple[int, ...] = ()

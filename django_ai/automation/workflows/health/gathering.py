@@ -15,7 +15,7 @@ from ...events.models import Event
 from ..machine.statuses import RUNNING
 from ..models import Pulse, Signal, SignalState, Suspension, WorkflowRun
 from ..runtime import dispatch, pulses, rows, scheduler
-from ..runtime.stuck import stuck
+from ..runtime.stuck import unmoved, without_child
 from .facts import EXAMPLES, MOST, Backlog, Facts, Part
 
 
@@ -45,7 +45,10 @@ def _of_database() -> dict[str, Any]:
     known = {pulse.name: Part(at=pulse.at, asked_at=pulse.asked_at, lag=pulse.lag) for pulse in _all(Pulse)}
     waiting = _all(WorkflowRun).filter(status=RUNNING, lease_until__isnull=True)
     undelivered = _all(Signal).filter(scheduler.deliverable(), dispatched_at__isnull=False, state=SignalState.PENDING)
-    stuck_runs = sorted(stuck(rows.alias()))
+    childless_runs = without_child()
+    stuck_runs = sorted({*unmoved(rows.alias()), *childless_runs})
+    # Whoever reads this may not know of each run where the project hides some.
+    examples = EXAMPLES if settings.RUNS_VISIBLE_TO is None else 0
     return {
         "now": now,
         "beat": known.get(pulses.BEAT, Part()),
@@ -56,8 +59,8 @@ def _of_database() -> dict[str, Any]:
         "messages": _backlog(undelivered.order_by("dispatched_at"), "created_at"),
         "events": _backlog(_all(Event).due().order_by("next_due_at"), "next_due_at"),
         "stuck": Backlog(count=min(len(stuck_runs), MOST)),
-        # Whoever reads this may not know of each run where the project hides some.
-        "stuck_runs": tuple(stuck_runs[:EXAMPLES]) if settings.RUNS_VISIBLE_TO is None else (),
+        "stuck_runs": tuple(stuck_runs[:examples]),
+        "without_child": tuple(childless_runs[:examples]),
     }
 
 

@@ -163,11 +163,19 @@ def _stuck(facts: Facts, limits: Thresholds) -> Iterator[Check]:
         name="stuck runs",
         grade=Grade.FAIL if count else Grade.OK,
         value=f"{_some(facts.stuck)}{runs and ': '}{runs}{more}" if count else "none",
-        advice="Mend what fails above: then they go on by themselves. See manage.py workflows list --stuck."
-        if count
-        else "",
+        advice=f"{_STUCK}{_childless(facts)}" if count else "",
         data={"count": count, "runs": list(facts.stuck_runs)},
     )
+
+
+_STUCK = "Mend what fails above: then they go on by themselves. See manage.py workflows list --stuck."
+
+
+def _childless(facts: Facts) -> str:
+    if not facts.without_child:
+        return ""
+    named = ", ".join(f"#{run_id}" for run_id in facts.without_child)
+    return f" The child of {named} was deleted: the scheduler tells the parent, which needs a worker that has its code."
 
 
 _CHECKS: tuple[Callable[[Facts, Thresholds], Iterator[Check]], ...] = (

@@ -15,9 +15,9 @@ from .. import logs
 from ..authoring.current import bind, step_context
 from ..authoring.methods import SUPPLIED
 from ..authoring.registry import registry
-from ..authoring.subflow import SubflowResult
+from ..authoring.subflow import AbsentContext, SubflowResult
 from ..authoring.workflow import instance_fault
-from ..exceptions import DeclarationError
+from ..exceptions import ContextInvalid, DeclarationError, UnknownWorkflow
 from ..machine import context as contexts
 from ..machine.definition import StepDefinition, WorkflowDefinition
 from ..machine.happenings import Returned
@@ -117,13 +117,22 @@ def _call_hook(hook: Callable[[], object], run_id: int) -> None:
 
 
 def _subflow_result(data: dict[str, Any]) -> SubflowResult[Any]:
-    child = registry.find(data["workflow"], data["version"])
     return SubflowResult(
         status=WorkflowStatus(data["status"]),
-        context=contexts.load(child.context_class, data["data"]),
+        context=_context_of_child(data),
         run_id=data["run_id"],
         error=data["error"],
     )
+
+
+def _context_of_child(data: dict[str, Any]) -> Any:
+    """Return the child's context, or what says why it cannot be read: the parent makes up for a failure without it."""
+    if data["data"] is None:
+        return AbsentContext(data["error"])
+    try:
+        return contexts.load(registry.find(data["workflow"], data["version"]).context_class, data["data"])
+    except (UnknownWorkflow, ContextInvalid) as error:
+        return AbsentContext(f"The context of the child run #{data['run_id']} cannot be read. {error}")
 
 
 # How each stored argument becomes what the step's parameter of that name receives.

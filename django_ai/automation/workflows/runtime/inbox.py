@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Exists, OuterRef, QuerySet
+
 from ... import clock
 from .. import logs
 from ..exceptions import ContextInvalid, SignalRejected
@@ -102,6 +104,17 @@ def withdraw_end(parent: WorkflowRun, child: WorkflowRun, now: datetime) -> bool
         state=SignalState.MISSED, dispatched_at=None, error="The child was retried."
     )
     return True
+
+
+def orphans() -> QuerySet[Signal]:
+    """Return the messages to runs that were deleted: no constraint of the database holds these together."""
+    run = WorkflowRun.objects.using(rows.alias()).filter(pk=OuterRef("run_id"))
+    return Signal.objects.using(rows.alias()).filter(~Exists(run))
+
+
+def forget(run_id: int) -> None:
+    """Delete the messages of a run that was deleted; those of any other run stay."""
+    orphans().filter(run_id=run_id).delete()
 
 
 def deliver(run: WorkflowRun, now: datetime) -> Move | None:

@@ -19,7 +19,7 @@ from .. import logs
 from ..authoring.registry import registry
 from ..machine.statuses import FINAL
 from ..models import EventBurst, WorkflowRun
-from . import rows
+from . import inbox, rows
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ def _batches(
         yield from _delete_runs(found, size, done)
     for gone in events:
         yield from _delete_events(gone, size, done)
+    yield from _delete_orphans(size)
 
 
 def _expired_runs(before: datetime | None, now: datetime) -> list[QuerySet[WorkflowRun]]:
@@ -184,6 +185,20 @@ def _expired_events(before: datetime | None, now: datetime) -> list[QuerySet[Eve
     bursts = EventBurst.objects.using(rows.alias()).values_list("event_ids", flat=True)
     needed = {event_id for event_ids in bursts for event_id in event_ids}
     return [gone.filter(~has_run).exclude(pk__in=needed)]
+
+
+def _delete_orphans(size: int) -> Iterator[None]:
+    """Delete messages to runs that were deleted past the models, or while the message was on its way."""
+    last = 0
+    while True:
+        # In the order of two indexes, which a database goes through side by side.
+        gone = inbox.orphans().filter(run_id__gt=last).order_by("run_id").values_list("run_id", flat=True).distinct()
+        run_ids = list(gone[:size])
+        if not run_ids:
+            return
+        inbox.orphans().filter(run_id__in=run_ids).delete()
+        last = run_ids[-1]
+        yield
 
 
 def _delete_events(found: QuerySet[Event], size: int, done: Cleaned) -> Iterator[None]:

@@ -14,7 +14,7 @@ from ...conf import settings
 from ..machine.commands import WaitKind
 from ..machine.statuses import FINAL, RUNNING
 from ..models import Signal, SignalKind, SignalState, Suspension, WorkflowRun
-from . import bursts, dispatch, notices, rows, waits
+from . import bursts, childless, dispatch, notices, rows, waits
 
 # A message is sent again after this many times RESEND_AFTER_SECONDS at the latest.
 MOST_PAUSES = 10
@@ -29,6 +29,7 @@ class Tick:
     delivered: int = 0
     caught_up: int = 0
     bursts: int = 0
+    children_lost: int = 0
 
 
 def tick() -> Tick:
@@ -39,6 +40,7 @@ def tick() -> Tick:
         delivered=_in_batches(resend_deliveries),
         caught_up=waits.catch_up(),
         bursts=bursts.start_due(),
+        children_lost=childless.watch.tell(),
     )
     notices.ticked(resent=done.resent, redelivered=done.delivered)
     return done

@@ -256,5 +256,5 @@ def test_health_looks_at_no_run_that_has_ended(sent, django_assert_max_num_queri
         for sql in found:
             cursor.execute(f"EXPLAIN {sql}")
             plans += [line for (line,) in cursor.fetchall()]
-    assert len(found) == 5
+    assert len(found) == 6
     assert [line for line in plans if any(f"Seq Scan on {table}" in line for table in tables)] == []

@@ -114,6 +114,11 @@ def test_stuck_runs_are_named():
     assert (stuck.grade, stuck.value) == (Grade.FAIL, "3: #4, #5 …")
 
 
+def test_runs_whose_child_was_deleted_are_named_in_the_advice():
+    without = check("stuck runs", stuck=Backlog(count=1), stuck_runs=(4,), without_child=(4,))
+    assert "The child of #4 was deleted" in without.advice
+
+
 def test_without_the_database_nothing_else_is_claimed():
     report = judge(Facts(database="OperationalError: gone"), Thresholds())
     assert (report.grade, [check.name for check in report.checks]) == (Grade.FAIL, ["database", "broker"])
