@@ -145,15 +145,22 @@ class SignalRejected(WorkflowError, ValueError):
     """A signal's payload does not fit the wait, or the Context, of a run.
 
     ``rejections`` holds one ``(run_id, reason)`` for each run that was not resumed;
-    ``accepted`` counts the runs that the signal was handed to all the same.
+    ``accepted`` counts the runs that the signal was handed to all the same. ``faults`` holds one
+    ``(field, reason)`` for each field at fault, as far as they are known.
     """
 
     def __init__(
-        self, message: str | None = None, *, rejections: Sequence[tuple[int, str]] = (), accepted: int = 0
+        self,
+        message: str | None = None,
+        *,
+        rejections: Sequence[tuple[int, str]] = (),
+        accepted: int = 0,
+        faults: Sequence[tuple[str, str]] = (),
     ) -> None:
         super().__init__(message)
         self.rejections = list(rejections)
         self.accepted = accepted
+        self.faults = list(faults)
 
 
 def describe(error: BaseException) -> str:

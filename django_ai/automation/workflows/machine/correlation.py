@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from string import Formatter
 
 from pydantic import BaseModel
 
 from ...signatures import did_you_mean
 from ..exceptions import InvalidCommand
-from . import secrets
 from .commands import Wait
+from .secret_places import places_of
 
 # What the column of the suspension's table holds.
 LONGEST_KEY = 200
@@ -49,7 +49,7 @@ def _check_field(wait: Wait, name: str, context_class: type[BaseModel]) -> None:
     if field is None and context_class.model_config.get("extra") != "allow":
         hint = did_you_mean(name, context_class.model_fields, "It declares")
         raise InvalidCommand(f"{where}: the Context does not declare {name!r}. {hint}")
-    if field is not None and secrets.holds_secret(context_class, name):
+    if field is not None and places_of(context_class).key(name).holds_secrets:
         raise InvalidCommand(f"{where}: {name!r} is a secret or holds one, and a key can be read by everybody.")
 
 
@@ -80,12 +80,23 @@ def _text(wait: Wait, name: str, values: dict[str, object]) -> str:
     where = f"correlate={wait.correlate!r} of the wait for {wait.name!r}"
     if name not in values:
         raise InvalidCommand(f"{where} cannot be filled in from the context: it has no {name!r}.")
-    if secrets.is_secret_value(values[name]):
+    if _is_secret(values[name]):
         raise InvalidCommand(f"{where}: {name!r} is a secret or holds one, and a key can be read by everybody.")
     try:
         return format(values[name])
     except (TypeError, ValueError) as error:
         raise InvalidCommand(f"{where} cannot be filled in from the context: {name}: {error}") from error
+
+
+def _is_secret(value: object) -> bool:
+    """Return whether a value is a secret or holds one, as it may where the Context takes anything."""
+    if hasattr(value, "get_secret_value"):
+        return True
+    if isinstance(value, BaseModel):
+        return places_of(type(value)).holds_secrets or any(_is_secret(part) for _, part in value)
+    if isinstance(value, Mapping):
+        return any(_is_secret(part) for part in value.values())
+    return isinstance(value, list | tuple | set | frozenset) and any(_is_secret(part) for part in value)
 
 
 def _parts(template: str) -> Iterator[tuple[str, str | None]]:

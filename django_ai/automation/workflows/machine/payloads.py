@@ -12,7 +12,9 @@ from typing import Any, TypeGuard
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, ValidationError
 
 from ...signatures import did_you_mean
-from ..exceptions import SignalRejected, pydantic_reasons
+from ..exceptions import SignalRejected, pydantic_faults
+from .redaction import Redactor, secrets_in, told
+from .secret_places import places_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +67,15 @@ class Accepts:
         if self.keys is None:
             return payload
         if self.model is not None:
-            return _validated(self.model, payload)
+            return _validated(self.model, payload, context_class)
         # A field that the Context stores under an alias may be given by either name.
         aliases = {key: name for name in self.fields for key in spellings(context_class, name)}
         keys = {**aliases, **self.keys}
-        faults = [_unknown(key, self.keys) for key in payload if key not in keys]
+        faults = [(key, _unknown(key, self.keys)) for key in payload if key not in keys]
         given = {keys[key]: value for key, value in payload.items() if key in keys}
-        faults += [f"{name}: Field required" for name in self.fields if name in self.required and name not in given]
+        faults += [(name, "Field required") for name in self.fields if name in self.required and name not in given]
         if faults:
-            raise SignalRejected("; ".join(faults))
+            raise _rejected(faults)
         return given
 
     def stored(self, sequence: int) -> dict[str, Any]:
@@ -132,26 +134,34 @@ def is_model(value: object) -> TypeGuard[type[BaseModel]]:
 
 
 def _unknown(key: str, known: Iterable[str]) -> str:
-    return f"{key}: The wait takes no such field. {did_you_mean(key, known)}"
+    return f"The wait takes no such field. {did_you_mean(key, known)}"
 
 
-def _validated(model: type[BaseModel], payload: Mapping[str, Any]) -> dict[str, Any]:
+def _rejected(faults: Sequence[tuple[str, str]]) -> SignalRejected:
+    return SignalRejected("; ".join(f"{field}: {reason}" for field, reason in faults), faults=faults)
+
+
+def _validated(model: type[BaseModel], payload: Mapping[str, Any], context_class: type[BaseModel]) -> dict[str, Any]:
+    secrets = [secret for cls in (model, context_class) for secret in secrets_in(places_of(cls), payload)]
+    clear = Redactor(secrets)
     try:
         # As JSON, for a payload is stored as JSON: a strict model takes the text of a date.
         read = _closed(model).model_validate_json(json.dumps(dict(payload)))
     except ValidationError as error:
+        # Not "from error": pydantic's own text quotes the values.
         keys = [key for name in model.model_fields for key in _keys_of_model(model, name)]
-        faults = [_fault(detail, keys) for detail in error.errors()]
-        raise SignalRejected("; ".join(faults)) from error
-    except Exception as error:  # pydantic lets pass what a validator of the user's raises otherwise
-        raise SignalRejected(f"{model.__name__}: {type(error).__name__}: {error}") from error
+        faults = [_fault(detail, keys) for detail in error.errors(include_input=False)]
+        raise _rejected([(clear(field), clear(reason)) for field, reason in faults]) from None
+    except Exception as error:  # noqa: BLE001 - pydantic lets pass what a validator of the user's raises otherwise
+        raise _rejected([(model.__name__, clear(f"{type(error).__name__}: {error}"))]) from told(error, clear)
     return {name: getattr(read, name) for name in model.model_fields}
 
 
-def _fault(detail: Any, keys: Sequence[str]) -> str:
+def _fault(detail: Any, keys: Sequence[str]) -> tuple[str, str]:
+    [(field, reason)] = pydantic_faults([detail])
     if detail["type"] == "extra_forbidden" and len(detail["loc"]) == 1:
-        return _unknown(str(detail["loc"][0]), keys)
-    return pydantic_reasons([detail]).replace("context: ", "payload: ", 1)
+        return field, _unknown(field, keys)
+    return field if detail["loc"] else "payload", reason
 
 
 @lru_cache(maxsize=256)

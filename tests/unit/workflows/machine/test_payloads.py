@@ -1,8 +1,10 @@
 """A wait says which payloads it takes; any other is refused by field and reason."""
 
+import traceback
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from typing import Annotated
 
 import pytest
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -142,6 +144,24 @@ def test_a_local_model_is_found_near_its_step():
     accepts = Accepts.of_model(Local, fresh=False)
     assert Accepts.restored(accepts.stored(1), near=[1, Decision, Local]).model is Local
     assert Accepts.restored(accepts.stored(1)).model is None
+
+
+class Card(BaseModel):
+    pin: Annotated[str, Field(json_schema_extra={"sensitive": True}, pattern="^[0-9]*$")]
+
+    @field_validator("pin")
+    @classmethod
+    def _check(cls, value):
+        if len(value) != 4:
+            raise ValueError(f"{value} is too long")
+        raise RuntimeError(f"{value} is stolen")
+
+
+@pytest.mark.parametrize("pin", ["12345678", "12ab34cd", "4242"])
+def test_a_refusal_tells_no_secret(pin):
+    with pytest.raises(SignalRejected) as caught:
+        Accepts.of_model(Card, fresh=False).read({"pin": pin}, Context)
+    assert pin not in "".join(traceback.format_exception(caught.value))
 
 
 def test_fields_that_the_context_does_not_declare_are_named():
