@@ -14,14 +14,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ...parameters import is_storable
-from ..exceptions import ContextInvalid
+from ..exceptions import ContextInvalid, SignalRejected
 from ..machine import context as contexts
 from ..machine.commands import WaitKind
 from ..machine.keys import all_keys, key_of, stored, stored_fields
+from ..machine.payloads import fields_of
 from ..machine.secret_places import Place, masked, places_of
 from ..masking import context_class_of, unmasked
 from ..models import WorkflowRun
-from ..runtime import by_hand
+from ..runtime import by_hand, signalling
 
 PREFIX = "context_"
 
@@ -79,7 +80,11 @@ class ContextForm(ConfirmForm):
         self.context_class = context_class_of(self.run.name, self.run.version)
         self.place = places_of(self.context_class)
         for key, field in self._declared():
-            self.fields[PREFIX + key] = _form_field(key, field, self.initial_of(key), self.place.key(key))
+            self.fields[PREFIX + key] = self.field_of(key, field)
+
+    def field_of(self, key: str, field: FieldInfo) -> forms.Field:
+        """Return the form's field for a field of the Context."""
+        return _form_field(key, field, self.initial_of(key), self.place.key(key))
 
     def initial_of(self, key: str) -> Any:
         """Return what a field shows at first; None shows nothing."""
@@ -121,10 +126,14 @@ class ContextForm(ConfirmForm):
         try:
             contexts.edited(context_class, self.run.data, fields)
         except ContextInvalid as error:
-            keys = dict(_keys(context_class))
-            for field, reason in error.faults or [("", str(error))]:
-                name = PREFIX + keys.get(field.partition(".")[0], "")
-                self.add_error(name if name in self.fields else None, reason)
+            self._tell(error)
+
+    def _tell(self, error: ContextInvalid | SignalRejected) -> None:
+        keys = dict(_keys(self.context_class)) if self.context_class else {}
+        for field, reason in error.faults or [("", str(error))]:
+            name = field.partition(".")[0]
+            shown = next((key for key in (PREFIX + keys.get(name, ""), PREFIX + name) if key in self.fields), None)
+            self.add_error(shown, reason)
 
 
 def _keys(context_class: type[BaseModel]) -> Iterator[tuple[str, str]]:
@@ -155,13 +164,56 @@ class SignalForm(ContextForm):
     """A signal's name, and the fields that it brings; those left empty are not sent."""
 
     name = forms.CharField(max_length=200, help_text="What the run waits for, or will wait for.")
-    field_order = ("name",)
+    key = forms.CharField(
+        max_length=200,
+        required=False,
+        label="idempotency key",
+        help_text="Of all signals with the same key the run gets one, however often it is sent.",
+    )
+    only_if_waiting = forms.BooleanField(
+        required=False,
+        label="only if it waits now",
+        help_text="Otherwise the signal is kept until the run waits for it.",
+    )
 
-    def __init__(self, *args: Any, run: WorkflowRun, **kwargs: Any) -> None:
+    def __init__(self, data: Any = None, *args: Any, run: WorkflowRun, **kwargs: Any) -> None:
         wait = run.waits_for
-        if wait is not None and wait.kind == WaitKind.SIGNAL:
-            kwargs["initial"] = {"name": wait.name}
-        super().__init__(*args, run=run, **kwargs)
+        waited = wait.name if wait is not None and wait.kind == WaitKind.SIGNAL else ""
+        self.signal = data.get("name", "") if data is not None else waited
+        self.accepts = signalling.accepts_of(run, self.signal)
+        self.names: dict[str, str] = {}
+        kwargs["initial"] = {"name": waited}
+        super().__init__(data, *args, run=run, **kwargs)
+        known = signalling.names_of(run)
+        if known is not None:
+            names = [(name, name) for name in sorted(known)]
+            self.fields["name"] = forms.ChoiceField(choices=names, help_text=self.fields["name"].help_text)
+        fields = [name for name in self.fields if name.startswith(PREFIX)]
+        self.order_fields(["name", *fields, "key", "only_if_waiting"])
+
+    def _declared(self) -> Iterator[tuple[str, FieldInfo]]:
+        if self.accepts is None or self.accepts.keys is None:
+            yield from super()._declared()
+        elif self.context_class is not None:
+            accepted = fields_of(self.accepts, self.context_class)
+            self.names = {key: name for key, (name, _) in accepted.items()}
+            yield from ((key, field) for key, (_, field) in accepted.items())
+
+    def field_of(self, key: str, field: FieldInfo) -> forms.Field:
+        name = self.names.get(key)
+        if self.accepts is None or name is None:
+            return super().field_of(key, field)
+        of_context = self.place.key(name)
+        of_model = places_of(self.accepts.model).key(key) if self.accepts.model else of_context
+        made = _form_field(key, field, None, of_model if of_model.is_secret else of_context)
+        made.required = name in self.accepts.required
+        return made
+
+    def _check(self, context_class: type[BaseModel], fields: Mapping[str, Any]) -> None:
+        try:
+            signalling.check_payload(self.run, self.signal, fields)
+        except (ContextInvalid, SignalRejected) as error:
+            self._tell(error)
 
 
 class JsonInput(forms.CharField):
@@ -201,11 +253,13 @@ def _form_field(key: str, field: FieldInfo, initial: Any, place: Place) -> forms
         about["help_text"] = "Kept secret. Leave it empty to keep it as it is."
         kind = forms.CharField if place.takes_text else JsonInput
         return kind(widget=secret, **about)
-    if field.annotation is bool and initial is not None:
+    if field.annotation is bool:
+        unknown = [("", "---------")] if initial is None else []
         return forms.TypedChoiceField(
-            choices=[("true", "Yes"), ("false", "No")],
+            choices=[*unknown, ("true", "Yes"), ("false", "No")],
             coerce=lambda text: text == "true",
-            initial=json.dumps(initial),
+            empty_value=None,
+            initial=None if initial is None else json.dumps(initial),
             **about,
         )
     if field.annotation is str:

@@ -8,10 +8,11 @@ from typing import Any
 
 from django.db.models import Q
 
+from ..exceptions import IllegalMove
 from ..machine.commands import CLOCKS
 from ..machine.statuses import FAILED, FINAL, SUSPENDED
 from ..models import RETRYABLE, WorkflowRun
-from ..runtime import by_hand
+from ..runtime import by_hand, signalling
 from ..runtime.engine import engine
 from .forms import ConfirmForm, EditForm, ForceForm, ReasonForm, RestartForm, SignalForm
 
@@ -68,7 +69,9 @@ def _wake(run: WorkflowRun, form: Any) -> tuple[WorkflowRun, str]:
 
 def _signal(run: WorkflowRun, form: Any) -> tuple[WorkflowRun, str]:
     name, fields = form.cleaned_data["name"], form.context_fields()
-    engine.signal(name, fields, run=run)
+    options = {"key": form.cleaned_data["key"] or None, "only_if_waiting": form.cleaned_data["only_if_waiting"]}
+    if not engine.signal(name, fields, run=run, **options):
+        raise IllegalMove("Not sent: the run does not wait for this signal now, or has had one with this key.")
     return run, f"Sent the signal “{name}”{_naming(fields)}."
 
 
@@ -84,6 +87,10 @@ def _naming(fields: Mapping[str, Any]) -> str:
 
 def _is_asleep(run: WorkflowRun) -> bool:
     return run.waits_for is not None and run.waits_for.kind in CLOCKS
+
+
+def _takes_signals(run: WorkflowRun) -> bool:
+    return run.status not in FINAL and signalling.names_of(run) != frozenset()
 
 
 VERBS = {
@@ -117,7 +124,7 @@ VERBS = {
             done="signalled",
             permission="signal",
             question="Send a signal to {run}. It is kept until the run waits for it.",
-            applies=lambda run: run.status not in FINAL,
+            applies=_takes_signals,
             act=_signal,
             form=SignalForm,
         ),

@@ -10,9 +10,11 @@ from functools import lru_cache
 from typing import Any, TypeGuard
 
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from ...signatures import did_you_mean
 from ..exceptions import SignalRejected, pydantic_faults
+from .keys import all_keys, named
 from .redaction import Redactor, secrets_in, told
 from .secret_places import places_of
 
@@ -68,11 +70,11 @@ class Accepts:
             return payload
         if self.model is not None:
             return _validated(self.model, payload, context_class)
-        # A field that the Context stores under an alias may be given by either name.
-        aliases = {key: name for name in self.fields for key in spellings(context_class, name)}
-        keys = {**aliases, **self.keys}
+        known = context_class.model_fields
+        keys = set(self.keys).union(*(all_keys(name, known[name]) for name in self.fields if name in known))
+        # Of a model that is gone the keys are left; the Context has keys of its own.
+        given = named(context_class, {self.keys.get(key, key): value for key, value in payload.items() if key in keys})
         faults = [(key, _unknown(key, self.keys)) for key in payload if key not in keys]
-        given = {keys[key]: value for key, value in payload.items() if key in keys}
         faults += [(name, "Field required") for name in self.fields if name in self.required and name not in given]
         if faults:
             raise _rejected(faults)
@@ -121,6 +123,13 @@ def _keys_of_model(model: type[BaseModel], name: str) -> list[str]:
     config = model.model_config
     by_name = config.get("populate_by_name") or config.get("validate_by_name")
     return [*aliases, own] if by_name or not aliases else aliases
+
+
+def fields_of(accepts: Accepts, context_class: type[BaseModel]) -> dict[str, tuple[str, FieldInfo]]:
+    """Return the fields of the payloads that a wait accepts, each with its name, by the key that a sender gives."""
+    model = accepts.model or context_class
+    names = [name for name in accepts.fields if name in model.model_fields]
+    return {spellings(model, name)[0]: (name, model.model_fields[name]) for name in names}
 
 
 def reference(model: type[BaseModel]) -> str:

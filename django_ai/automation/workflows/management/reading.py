@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from inspect import formatannotation
 from typing import Any
 
 from ..machine.commands import CLOCKS, WaitKind
+from ..machine.payloads import fields_of
 from ..machine.statuses import FAILURE_LABELS, FailureKind
-from ..masking import Mask
+from ..masking import Mask, context_class_of
 from ..models import Suspension, WorkflowRun
+from ..runtime import signalling
 from .console import age
 
 
@@ -70,6 +73,18 @@ def awaited(run: WorkflowRun) -> str:
 
 
 _NAMES: dict[str, str] = {WaitKind.TIMER: "sleep", WaitKind.RETRY: "next attempt"}
+
+
+def takes(run: WorkflowRun) -> str:
+    """Return the fields that the run's wait takes, with their types; an empty text where it names none."""
+    context_class = context_class_of(run.name, run.version)
+    accepts = signalling.accepts_of(run, run.waiting_signal)
+    if accepts is None or accepts.keys is None or context_class is None:
+        return ""
+    return ", ".join(
+        f"{key} ({formatannotation(field.annotation)}{'' if name in accepts.required else ', optional'})"
+        for key, (name, field) in fields_of(accepts, context_class).items()
+    )
 
 
 def waits_for(run: WorkflowRun, now: datetime) -> str:

@@ -11,7 +11,7 @@ from ..authoring.reading import signals_of
 from ..exceptions import ContextInvalid, IllegalMove, InvalidOption, SignalRejected, UnknownSignal
 from ..machine import context as contexts
 from ..machine.commands import WaitKind
-from ..machine.definition import WorkflowDefinition
+from ..machine.payloads import Accepts
 from ..machine.statuses import FINAL
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
 from . import columns, inbox, rows
@@ -56,7 +56,7 @@ class Sending:
         if self.only_if_waiting and not waits:
             return 0
         outcome = Outcome()
-        self._add(outcome, run, waits=waits, bound=self.only_if_waiting)
+        self._add(outcome, run, bound=self.only_if_waiting)
         return self._post(outcome)
 
     def to_all(self, correlate: object | None) -> int:
@@ -67,13 +67,13 @@ class Sending:
         """
         outcome = Outcome()
         for run in _waiting(self.name, correlate):
-            self._add(outcome, run, waits=True, bound=True)
+            self._add(outcome, run, bound=True)
         if self.name.startswith(EVENT_PREFIX) and not outcome.accepted and not outcome.rejections:
             raise UnknownSignal(_use_emit(self.name.removeprefix(EVENT_PREFIX)))
         return self._post(outcome)
 
-    def _add(self, outcome: Outcome, run: WorkflowRun, *, waits: bool, bound: bool) -> None:
-        reason = _misfit(run, self.payload, waits=waits)
+    def _add(self, outcome: Outcome, run: WorkflowRun, *, bound: bool) -> None:
+        reason = _misfit(run, self.name, self.payload)
         if reason:
             outcome.rejections.append((run.pk, reason))
             return
@@ -121,8 +121,7 @@ def _check_known(run: WorkflowRun, name: str) -> None:
     """Raise UnknownSignal where the code of the run's workflow never waits for this signal."""
     if _waits_for(run, name, WaitKind.EVENT):
         raise UnknownSignal(f"{run} waits for the event {name!r}, not for a signal. {_use_emit(name)}")
-    definition = rows.definition_of(run)
-    known = signals_of(definition) if definition else None
+    known = names_of(run)
     if known is not None and name in known:
         return
     if name.startswith(EVENT_PREFIX):
@@ -137,22 +136,44 @@ def _use_emit(event: str) -> str:
     return f"Events are not sent as signals: call emit({event!r}, ...) of django_ai.automation.events."
 
 
-def _misfit(run: WorkflowRun, payload: Mapping[str, Any], *, waits: bool) -> str | None:
-    definition = rows.definition_of(run)
-    if definition is None:
-        return None  # not imported in this process; the worker that delivers it checks
+def _misfit(run: WorkflowRun, name: str, payload: Mapping[str, Any]) -> str | None:
     try:
-        _check_payload(run, definition, payload, run.waits_for if waits else None)
+        check_payload(run, name, payload)
     except (ContextInvalid, SignalRejected) as error:
         return str(error)
     return None
 
 
-def _check_payload(
-    run: WorkflowRun, definition: WorkflowDefinition, payload: Mapping[str, Any], wait: Suspension | None
-) -> None:
-    accepts = rows.accepts_of(run, wait, definition) if wait else None
+def check_payload(run: WorkflowRun, name: str, payload: Mapping[str, Any]) -> None:
+    """Check a payload against what the run waits for, if that is this signal, and against its Context.
+
+    Without the workflow's code, which this process may not have, the worker that delivers the signal checks.
+
+    Raises:
+        SignalRejected, ContextInvalid: it does not fit; ``faults`` names the fields.
+    """
+    definition = rows.definition_of(run)
+    if definition is None:
+        return
+    accepts = accepts_of(run, name)
     fields = accepts.read(payload, definition.context_class) if accepts else payload
     merged = contexts.merge(rows.context_of(run, definition), fields)
     if fields:
         columns.data_of(merged)  # which says whether it is too large
+
+
+def accepts_of(run: WorkflowRun, name: str) -> Accepts | None:
+    """Return which signals the run's wait accepts, if it waits for the signal ``name`` now; None: any."""
+    wait = run.waits_for
+    if wait is None or (wait.kind, wait.name) != (WaitKind.SIGNAL, name):
+        return None
+    return rows.accepts_of(run, wait, rows.definition_of(run))
+
+
+def names_of(run: WorkflowRun) -> frozenset[str] | None:
+    """Return the signals that a run may wait for, or None where its code does not say them all."""
+    definition = rows.definition_of(run)
+    known = signals_of(definition) if definition else None
+    wait = run.waits_for
+    waited = {wait.name} if wait is not None and wait.kind == WaitKind.SIGNAL else set()
+    return None if known is None else known | waited

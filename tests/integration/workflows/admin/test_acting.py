@@ -2,8 +2,9 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from pydantic import BaseModel, Field, SecretStr
 
-from django_ai.automation.workflows.core import engine
+from django_ai.automation.workflows.core import engine, sleep, step, wait, workflow
 from django_ai.automation.workflows.models import Restart, WorkflowRun
 
 from .conftest import LIST, SECRET, doing, page
@@ -114,6 +115,103 @@ def test_a_signal_brings_the_fields_that_were_filled_in_and_no_others(runs, chie
 
 def test_the_signal_that_a_run_waits_for_is_proposed(runs, chief):
     assert chief.get(doing(runs["waiting"], "signal")).context["form"]["name"].value() == "delivered"
+
+
+class Decision(BaseModel):
+    approved: bool
+    note: str = Field("", description="Why.", max_length=10)
+    pin: SecretStr = SecretStr("")
+
+
+@pytest.fixture
+def asking(workflows):
+    """Return a function that starts a run whose wait has these options."""
+
+    def start(**options):
+        @workflow("asking")
+        class Asking:
+            class Context(BaseModel):
+                approved: bool = False
+                note: str = ""
+                pin: SecretStr = SecretStr("")
+                amount: int = 10
+
+            @step(start=True)
+            def ask(self):
+                return wait("decision", then=self.again, **options)
+
+            @step()
+            def again(self):
+                return wait("second decision")
+
+        run = engine.start(Asking)
+        workflows.drain()
+        return run
+
+    return start
+
+
+def fields_of(client, run):
+    form = client.get(doing(run, "signal")).context["form"]
+    return {name: field.required for name, field in form.fields.items() if name.startswith("context_")}
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        ({"fields": ["approved"]}, {"context_approved": True}),
+        ({"fields": []}, {}),
+        ({"payload": Decision}, {"context_approved": True, "context_note": False, "context_pin": False}),
+        ({}, dict.fromkeys(["context_approved", "context_note", "context_pin", "context_amount"], False)),
+    ],
+)
+def test_the_dialog_of_a_signal_has_the_fields_that_the_wait_takes(asking, chief, options, fields):
+    run = asking(**options)
+    assert fields_of(chief, run) == fields
+    assert [name for name, _ in chief.get(doing(run, "signal")).context["form"].fields["name"].choices] == [
+        "decision",
+        "second decision",
+    ]
+
+
+def test_what_the_dialog_sends_is_what_the_wait_takes(asking, chief, workflows):
+    run = asking(payload=Decision)
+    sent = {"name": "decision", "context_approved": "false", "context_pin": "swordfish"}
+    answer = chief.post(doing(run, "signal"), {**sent, "context_note": "too long for it"})
+    assert answer.context["form"].errors == {"context_note": ["String should have at most 10 characters"]}
+    assert chief.post(doing(run, "signal"), sent).status_code == 302
+    workflows.drain()
+    assert run.signals.get().payload == {"approved": False, "pin": "swordfish"}
+    assert WorkflowRun.objects.get(pk=run.pk).current_step == "again"
+
+
+def test_a_field_that_the_wait_needs_has_to_be_filled_in(asking, chief):
+    run = asking(fields=["approved"])
+    answer = chief.post(doing(run, "signal"), {"name": "decision", "context_approved": ""})
+    assert "context_approved" in answer.context["form"].errors
+
+
+def test_the_dialog_sends_once_for_each_key_and_only_to_a_run_that_waits(asking, chief, workflows):
+    run = asking()
+    click = {"name": "decision", "key": "click", "only_if_waiting": "on"}
+    assert chief.post(doing(run, "signal"), click).status_code == 302
+    assert b"has had one with this key" in chief.post(doing(run, "signal"), click).content
+    workflows.drain()
+    answer = chief.post(doing(run, "signal"), {"name": "decision", "only_if_waiting": "on"})
+    assert b"does not wait for this signal now" in answer.content
+    assert run.signals.count() == LogEntry.objects.count() == 1
+
+
+def test_a_run_whose_workflow_waits_for_no_signal_is_offered_none(chief, workflows):
+    @workflow("resting")
+    class Resting:
+        @step(start=True)
+        def rest(self):
+            return sleep(60)
+
+    run = engine.start(Resting)
+    workflows.drain()
+    assert b"do/signal/" not in chief.get(page(run)).content
 
 
 def test_a_signal_that_does_not_fit_is_not_sent(runs, chief):

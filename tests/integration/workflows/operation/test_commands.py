@@ -420,6 +420,65 @@ def test_a_signal_reaches_those_that_wait_with_its_key(call, workflows):
     assert json.loads(call("signal", "answer", "--correlate", "a", "--json")[1])["runs"] == 1
 
 
+class Decision(BaseModel):
+    approved: bool
+    note: str = ""
+
+
+def declare_decision(**options):
+    @workflow("decides")
+    class Decides:
+        class Context(BaseModel):
+            approved: bool = False
+            note: str = ""
+
+        @step(start=True)
+        def ask(self):
+            return wait("decision", then=self.again, **options)
+
+        @step()
+        def again(self):
+            return wait("decision")
+
+    return Decides
+
+
+def test_what_a_signal_may_bring_is_shown_and_anything_else_refused(call, refuses, workflows):
+    run = engine.start(declare_decision(payload=Decision))
+    workflows.drain()
+    assert "takes      approved (bool), note (str, optional)" in call("show", run.pk)[1]
+    told = refuses("signal", "decision", "approve:=true", "--run", run.pk)
+    assert f"run #{run.pk}: approved: Field required" in told
+    assert "Did you mean 'approved'?" in told
+    assert "Did you mean 'decision'?" in refuses("signal", "decison", "--run", run.pk)
+
+
+def test_a_signal_is_sent_once_for_each_key_and_only_to_a_run_that_waits(call, workflows):
+    run = engine.start(declare_decision(fields=[]))
+    there = ("signal", "decision", "--run", run.pk, "--only-if-waiting", "--key", "click")
+    assert call(*there)[0] == 1
+    workflows.drain()
+    assert call(*there)[0] == 0
+    workflows.drain()
+    code, printed, _ = call(*there)
+    not_sent = f"Not sent: decides #{run.pk} does not wait for the signal 'decision' now, or has had one with the key"
+    assert (code, printed) == (1, f"{not_sent} 'click'.\n")
+    assert call("signal", "decision", "--key", "click")[0] == 1
+    assert reloaded(run).current_step == "again"
+
+
+def test_a_signal_of_an_event_s_name_leads_to_emit(call, workflows):
+    @workflow("listens")
+    class Listens:
+        @step(start=True)
+        def only(self):
+            return wait.for_event("paid")
+
+    engine.start(Listens)
+    workflows.drain()
+    assert "call emit('paid')" in call("signal", "paid")[1]
+
+
 # cancel and retry
 
 

@@ -18,7 +18,7 @@ from ...models import PastWait, Signal, SignalState, StepExecution, WaitOutcome,
 from ...runtime.by_hand import against_retry
 from .. import arguments
 from ..console import Column, age, bar, status_colour, took
-from ..reading import as_data, error_of, status_of, waits_for
+from ..reading import as_data, error_of, status_of, takes, waits_for
 from .base import Subcommand, add_json
 
 
@@ -79,6 +79,7 @@ class ShowRun(Subcommand):
             ("step", f"{run.current_step}{f', attempt {run.attempt}' if run.attempt > 1 else ''}"),
             ("progress", bar(run.progress)),
             ("waits for", waits_for(run, now)),
+            ("takes", takes(run)),
             ("error", self.mask.text(run.error)),
             ("retry", against_retry(run) if run.status == FAILED else ""),
             ("key", self.mask.text(run.idempotency_key or "")),
