@@ -23,6 +23,7 @@ class Contender:
     does: frozenset[str]
     variables: dict[str, str] = field(default_factory=dict)
     environment: str = ""  # shared with the contender of this name
+    warm_up: str = "ten"  # the workflow whose runs warm its workers up
 
     @property
     def place(self) -> str:
@@ -58,7 +59,7 @@ CONTENDERS = (
         requirements=("--editable", f"{ROOT}[redis,postgres]"),
         module="benchmarks.peers.own.client",
         workers=_own,
-        does=EVERYTHING | {"many"},
+        does=EVERYTHING | {"orm", "orm2", "many"},
     ),
     Contender(
         name="celery",
@@ -67,6 +68,16 @@ CONTENDERS = (
         module="benchmarks.peers.celery_app",
         workers=_celery("benchmarks.peers.celery_app"),
         does=frozenset({"steps", "steps2", "idle", "signal", "sleep", "starts"}),
+    ),
+    Contender(
+        name="celery_orm",
+        title="Celery and Django",
+        requirements=(),
+        environment=OWN,
+        module="benchmarks.peers.celery_orm",
+        workers=_celery("benchmarks.peers.celery_orm"),
+        warm_up="orm",
+        does=frozenset({"orm", "orm2"}),
     ),
     Contender(
         name="dbos",
@@ -91,7 +102,7 @@ CONTENDERS = (
         environment=OWN,
         module="benchmarks.peers.limit",
         workers=lambda _: [],
-        does=frozenset({"limit"}),
+        does=frozenset({"limit", "orm_alone"}),
     ),
 )
 

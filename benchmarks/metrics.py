@@ -23,6 +23,8 @@ class Metric:
 METRICS = (
     Metric("steps", "steps", "steps a second, 1 worker process", "/s", more_is_better=True),
     Metric("steps2", "steps2", "steps a second, 2 worker processes", "/s", more_is_better=True),
+    Metric("orm", "orm", "steps that write by the ORM a second, 1 worker process", "/s", more_is_better=True),
+    Metric("orm2", "orm2", "steps that write by the ORM a second, 2 worker processes", "/s", more_is_better=True),
     Metric("idle_p50", "idle", "10 steps on an idle system, median", "ms", more_is_better=False, digits=1),
     Metric("idle_p95", "idle", "10 steps on an idle system, 95 %", "ms", more_is_better=False, digits=1),
     Metric("signal_p50", "signal", "signal sent → first line resumed, median", "ms", more_is_better=False, digits=1),
@@ -43,6 +45,7 @@ METRICS = (
     Metric("wal", "steps", "bytes of WAL for a step", "", more_is_better=False),
     Metric("limit", "limit", "commits a second, transaction of two statements", "/s", more_is_better=True),
     Metric("limit_cte", "limit", "commits a second, both writes in one statement", "/s", more_is_better=True),
+    Metric("orm_alone", "orm_alone", "the writes of a step of orm by Django in a loop", "/s", more_is_better=True),
 )
 
 Medians = Mapping[str, Mapping[str, float]]  # metric → contender → median
@@ -85,6 +88,7 @@ GOALS = (
     Goal("steps", 2, "celery"),
     Goal("steps", 0.4, "limit", of="limit_cte"),
     Goal("steps2", 1.7, OWN, of="steps"),
+    Goal("orm", 1, "celery_orm"),
     Goal("idle_p50", 0.5, "best"),
     Goal("signal_p50", 1.5, "celery"),
     Goal("nap_p50", 10),

@@ -12,6 +12,8 @@ from benchmarks.metrics import GOALS, METRICS, Goal, Metric, by_name
 Results = dict[str, Any]
 MISSING = "–"
 QUIET_LOAD = 0.5
+# Workloads without any engine, which one process does by itself.
+LIMITS = frozenset({"limit", "orm_alone"})
 BUSY = (
     "**The machine was busy with other things**: what was counted (CPU, statements, commits, WAL) holds, but times and"
     " rates do not."
@@ -92,8 +94,8 @@ def _figures(results: Results) -> str:
     shown = [metric for metric in METRICS if metric.name in found]
     names = [name for name in results["contenders"] if name != "limit"]
     head = ["median (lowest–highest)", *(results["contenders"][name] for name in names)]
-    rows = [_row(metric, found, names) for metric in shown if metric.workload != "limit"]
-    limits = [_row(metric, found, ["limit"]) for metric in shown if metric.workload == "limit"]
+    rows = [_row(metric, found, names) for metric in shown if metric.workload not in LIMITS]
+    limits = [_row(metric, found, ["limit"]) for metric in shown if metric.workload in LIMITS]
     parts = [table(head, rows)]
     if limits:
         parts += ["What one connection to PostgreSQL commits, without any engine:", table([head[0], ""], limits)]

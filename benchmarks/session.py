@@ -17,20 +17,23 @@ from benchmarks.processes import ContenderFailed, Driver, Program
 from benchmarks.servers import Servers
 from benchmarks.sizes import Sizes
 
-STEPS = 10  # of each run of the workload "ten"
+STEPS = 10  # of each run of the workloads "ten" and "orm"
 
 # Each with the worker processes it wants. What wants none comes last, for its runs are never worked on.
 WORKLOADS = {
     "steps": 1,
+    "orm": 1,
     "idle": 1,
     "signal": 1,
     "sleep": 1,
     "children": 1,
     "crowd": 1,
     "steps2": 2,
+    "orm2": 2,
     "starts": 0,
     "many": 0,
     "limit": 0,
+    "orm_alone": 0,
 }
 
 Values = dict[str, float]
@@ -84,7 +87,8 @@ class Session:
             workers = [stack.enter_context(Program(self.python, arguments, self.variables)) for arguments in commands]
             try:
                 if workers:
-                    self.driver.ask("fill", workflow="ten", runs=self.sizes.warm_up * processes)
+                    runs = self.sizes.warm_up * processes
+                    self.driver.ask("fill", workflow=self.contender.warm_up, runs=runs)
                     self.driver.ask("finish", patience=60)
                 yield workers
             except ContenderFailed as error:
@@ -117,6 +121,18 @@ def _steps(session: Session) -> Values:
 def _steps2(session: Session) -> Values:
     session.fill("ten", session.sizes.steps)
     return {"steps2": session.sizes.steps * STEPS / session.work_off()}
+
+
+def _orm(metric: str) -> Callable[[Session], Values]:
+    def measure(session: Session) -> Values:
+        session.fill("orm", session.sizes.orm)
+        return {metric: session.sizes.orm * STEPS / session.work_off()}
+
+    return measure
+
+
+def _orm_alone(session: Session) -> Values:
+    return {"orm_alone": session.driver.ask("call", method="bookings", seconds=session.sizes.commit_seconds)}
 
 
 def _children(session: Session) -> Values:
@@ -184,4 +200,7 @@ MEASURE: dict[str, Callable[[Session], Values]] = {
     "starts": _starts,
     "many": _many,
     "limit": _limit,
+    "orm": _orm("orm"),
+    "orm2": _orm("orm2"),
+    "orm_alone": _orm_alone,
 }

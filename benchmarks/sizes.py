@@ -13,6 +13,7 @@ class Sizes:
     repeats: int
     warm_up: int  # runs of ten steps before anything counts
     steps: int  # runs of ten steps
+    orm: int  # runs of ten steps that write
     idle: int
     signals: int
     sleepers: int
@@ -30,6 +31,7 @@ FULL = Sizes(
     repeats=5,
     warm_up=20,
     steps=300,
+    orm=200,
     idle=40,
     signals=40,
     sleepers=40,
@@ -46,6 +48,7 @@ QUICK = Sizes(
     repeats=2,
     warm_up=10,
     steps=60,
+    orm=40,
     idle=10,
     signals=10,
     sleepers=10,

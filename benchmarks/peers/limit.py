@@ -1,4 +1,4 @@
-"""What PostgreSQL itself allows: one connection that commits the two writes a durable step needs."""
+"""What PostgreSQL and Django allow without an engine: one connection that commits the writes of a step."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import time
 
 import psycopg
 
+from benchmarks.peers import celery_orm
+
 UPDATE = "UPDATE run SET step = 'next', sequence = sequence + 1, data = %(data)s, at = now() WHERE id = %(run)s"
 INSERT = "INSERT INTO history (run_id, step, at) VALUES (%(run)s, 'done', now())"
 RUNS = 300
 
 
 def prepare() -> None:
-    """Make two tables like those of a workflow engine."""
+    """Make two tables like those of a workflow engine, and those of the workload "orm"."""
+    celery_orm.prepare()
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         connection.execute(
             "CREATE TABLE run (id bigint PRIMARY KEY, step text, sequence int, data jsonb, at timestamptz)"
@@ -38,6 +41,19 @@ class Client:
         done = 0
         while time.monotonic() - began < seconds:
             write({"run": done % RUNS + 1, "data": f'{{"count": {done}}}'})
+            done += 1
+        return done / (time.monotonic() - began)
+
+    def bookings(self, seconds: float) -> float:
+        """Return how often a second Django commits the writes of a step of the workload "orm"."""
+        keys = [f"alone-{number}" for number in range(RUNS)]
+        for key in keys:
+            celery_orm.open_account(key)
+        began = time.monotonic()
+        done = 0
+        while time.monotonic() - began < seconds:
+            with celery_orm.transaction.atomic():
+                celery_orm.book(keys[done % RUNS], done)
             done += 1
         return done / (time.monotonic() - began)
 

@@ -1,4 +1,4 @@
-"""Each workload of the benchmark runs once, with tiny numbers, for this project."""
+"""Each workload of the benchmark runs once, with tiny numbers, for those that need nothing installed."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ TINY = Sizes(
     repeats=1,
     warm_up=1,
     steps=2,
+    orm=2,
     idle=1,
     signals=1,
     sleepers=2,
@@ -35,7 +36,7 @@ TINY = Sizes(
 METERS = {"statements", "commits", "wal"}  # where PostgreSQL came with its extensions
 
 
-@pytest.mark.parametrize("name", [OWN, "limit"])
+@pytest.mark.parametrize("name", [OWN, "celery_orm", "limit"])
 def test_every_workload_gives_its_figures(name: str, tmp_path: Path):
     contender = next(one for one in CONTENDERS if one.name == name)
     python = Path(sys.executable)

@@ -23,7 +23,7 @@ COMING = "now() + interval '1 day' + random() * interval '30 days'"
 
 def prepare() -> None:
     """Make the tables and a person who may see the admin."""
-    call_command("migrate", verbosity=0)
+    call_command("migrate", run_syncdb=True, verbosity=0)
     get_user_model().objects.create_superuser("admin")
 
 

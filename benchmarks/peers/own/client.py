@@ -12,19 +12,22 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402
 
+from benchmarks.peers.own.models import open_account  # noqa: E402
 from django_ai.automation.workflows.core import WorkflowStatus, engine  # noqa: E402
 from django_ai.automation.workflows.models import WorkflowRun  # noqa: E402
 
 
 def prepare() -> None:
     """Make the tables."""
-    call_command("migrate", verbosity=0)
+    call_command("migrate", run_syncdb=True, verbosity=0)
 
 
 class Client:
     """Uses the engine and, to look, its model."""
 
     def start(self, workflow: str, key: str, **params: Any) -> int:
+        if workflow == "orm":
+            open_account(key)
         return engine.start(workflow, key=key, **params).pk
 
     def start_many(self, workflow: str, keys: list[str]) -> None:

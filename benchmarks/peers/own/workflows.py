@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from benchmarks.marks import mark
+from benchmarks.peers.own.models import book
 from django_ai.automation.workflows.core import complete, get_context, goto, run_subflow, sleep, step, wait, workflow
 
 
@@ -71,6 +72,25 @@ class Ten:
     def last(self) -> Any:
         self._count()
         mark("done", get_context().key)
+        return complete()
+
+
+@workflow("orm")
+class Orm:
+    """Ten visits of a step that inserts one row and updates one, as steps of real projects do."""
+
+    class Context(BaseModel):
+        key: str
+        left: int = 10
+
+    @step(start=True)
+    def book(self) -> Any:
+        context = get_context()
+        book(context.key, context.left)
+        context.left -= 1
+        if context.left:
+            return goto(self.book)
+        mark("done", context.key)
         return complete()
 
 
