@@ -90,6 +90,12 @@ class Settings:
         minimum=0,
         doc="Largest old or new value of a changed context field, as JSON, that a run's history keeps.",
     )
+    MAX_ERROR_LENGTH = Setting[int](
+        10_000,
+        int,
+        minimum=100,
+        doc="Most characters of an error, and of a traceback, that a row keeps: its beginning and its end.",
+    )
     BATCH_SIZE = Setting[int](500, int, minimum=1, doc="Rows that one transaction of the scheduler takes.")
     STEPS_PER_TASK = Setting[int](
         100, int, minimum=1, doc="Steps one Celery task runs before it hands over to the next."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,11 @@ from django.db import OperationalError
 from django.utils.translation import gettext
 
 from .. import storable
+from ..conf import settings
 from ..documentation import error_link
+
+# So many exceptions of a group are named in the line that describes it.
+MOST_OF_GROUP = 10
 
 
 class WorkflowError(Exception):
@@ -100,7 +105,13 @@ class StepTimedOut(WorkflowError):
 
 
 class WorkerLost(WorkflowError):
-    """The worker that ran this step disappeared before the step ended."""
+    """The attempt's worker gave no sign of life for a whole lease: it was killed, or a call held its interpreter."""
+
+    retryable = True
+
+
+class LeaseLost(WorkflowError):
+    """This attempt went on beyond its lease, and another one had begun when it ended."""
 
     retryable = True
 
@@ -165,10 +176,41 @@ class SignalRejected(WorkflowError, ValueError):
 
 def describe(error: BaseException) -> str:
     """Return the one line by which history and admin name an exception."""
-    text = storable.text(str(error).strip())
+    text = kept(storable.text(_text_of(error)))
     if isinstance(error, WorkflowError):
         return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    line = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, BaseExceptionGroup):
+        return f"{line}: {'; '.join(describe(inner) for inner in error.exceptions[:MOST_OF_GROUP])}"
+    return line
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error).strip()
+    except Exception as fault:  # noqa: BLE001 - a class of the user's may raise anything
+        return f"(its text cannot be made: {type(fault).__name__})"
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return an exception's traceback, as far as it can be made."""
+    try:
+        return storable.text("".join(traceback.format_exception(error)))
+    except Exception:  # noqa: BLE001 - it asks the exception for its texts and notes, which may raise anything
+        return storable.text("".join([*traceback.format_tb(error.__traceback__), describe(error)]))
+
+
+def kept(text: str) -> str:
+    """Return an error or a traceback as far as it is kept: its beginning and its end, and how much is left out.
+
+    The ellipses stand at the very cuts, where half of a secret may be left: redaction looks there.
+    """
+    most = settings.MAX_ERROR_LENGTH
+    if len(text) <= most:
+        return text
+    room = most - 60
+    end = room // 3
+    return f"{text[: room - end]}…\n({len(text) - room:,} characters are left out)\n…{text[len(text) - end :]}"
 
 
 def pydantic_faults(errors: Sequence[Any]) -> list[tuple[str, str]]:

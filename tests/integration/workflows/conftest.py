@@ -1,5 +1,6 @@
 """Fixtures of the engine's tests."""
 
+import signal
 from datetime import timedelta
 from unittest import mock
 
@@ -28,3 +29,17 @@ def sent():
 
     with mock.patch.object(broker, "publisher", publish):
         yield messages
+
+
+@pytest.fixture
+def ctrl_c():
+    """What presses Ctrl-C, as the main thread of a process sees it that handles it as Python does."""
+
+    def press():
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    return press

@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from celery.exceptions import WorkerShutdown
 
 from django_ai.automation.workflows import receivers
 from django_ai.automation.workflows.core import Retry, complete, engine, goto, step, workflow
@@ -53,9 +54,18 @@ def broken_off(run, error):
 
 
 @pytest.mark.parametrize("atomic", [True, False])
-@pytest.mark.parametrize(("error", "counted"), [(BY_POOL, 0), (SystemExit(1), 1), (KeyboardInterrupt(), 1)])
-def test_a_step_that_is_broken_off_is_sent_again_at_the_next_tick(workflows, error, counted, atomic):
-    declare(breaking(error), atomic=atomic)
+@pytest.mark.parametrize(
+    ("error", "counted"),
+    [
+        (BY_POOL, 0),
+        (WorkerShutdown(0), 1),
+        (BaseExceptionGroup("tasks", [BY_POOL]), 1),
+        (KeyboardInterrupt(), 1),
+    ],
+)
+def test_a_step_that_is_broken_off_is_sent_again_at_the_next_tick(workflows, ctrl_c, error, counted, atomic):
+    left = [ctrl_c if isinstance(error, KeyboardInterrupt) else breaking(error)]
+    declare(lambda: left and left.pop()(), atomic=atomic)
     run = engine.start("broken_off")
     broken_off(run, error)
     assert reloaded(run).attempt == counted
@@ -65,15 +75,15 @@ def test_a_step_that_is_broken_off_is_sent_again_at_the_next_tick(workflows, err
     assert run.step_executions.get(step_name="begin").attempts == counted + 1
 
 
-def test_a_step_that_ends_its_worker_each_time_is_parked(workflows):
-    declare(breaking(*[SystemExit(1)] * 9), retry=Retry(max_attempts=2))
+def test_a_step_that_is_broken_off_each_time_is_parked(workflows, ctrl_c):
+    declare(ctrl_c, retry=Retry(max_attempts=2))
     run = engine.start("broken_off")
     for _ in range(2):
-        broken_off(run, SystemExit(1))
+        broken_off(run, KeyboardInterrupt())
         scheduler.resend_steps()
     workflows.drain()
     assert (reloaded(run).status, run.step_executions.get().attempts) == ("failed", 2)
-    assert "its worker disappeared in 2 of 2 attempts" in reloaded(run).error
+    assert "in 2 of 2 attempts its worker gave no sign of life" in reloaded(run).error
 
 
 def test_deploys_that_break_a_step_off_again_and_again_do_not_use_up_its_attempts(workflows):

@@ -25,7 +25,9 @@ def test_the_docstring_is_the_message_until_there_is_a_better_one(kind):
 
 @pytest.mark.parametrize("kind", FAMILY)
 def test_only_what_the_surroundings_cause_is_worth_another_attempt(kind):
-    assert kind.retryable == (kind.__name__ in {"CommitUnknown", "NotDeployed", "StepTimedOut", "WorkerLost"})
+    assert kind.retryable == (
+        kind.__name__ in {"CommitUnknown", "LeaseLost", "NotDeployed", "StepTimedOut", "WorkerLost"}
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from .definition import Retry, WorkflowDefinition
 from .enter import enter
 from .happenings import Answered, Cancelled, Due, Happening, Raised, Retried, Returned, Started
 from .obey import obey
-from .state import Failure, RunState, StepRecord, Suspension, Transition
+from .state import Failure, RunState, StepRecord, Suspension, Transition, coalesce
 from .statuses import CANCELLED, COMPLETED, FAILED, MOVES, RUNNING, SUSPENDED, FailureKind
 
 # A deployment may take minutes, in which a run meets workers whose code does not have its step yet.
@@ -77,7 +77,7 @@ def _raised(definition: WorkflowDefinition | None, state: RunState, happening: R
         # The workers of all attempts are gone; the claim that found this out ran nothing.
         return failed(replace(state, attempt=policy.max_attempts + state.excused), error, state.failures)
     failure = Failure(attempt=state.attempt, error=error, traceback=happening.traceback, at=now, counts=counts)
-    failures = (*state.failures, failure)
+    failures = coalesce((*state.failures, failure))
     if not policy.allows(happening.error, attempt):
         return failed(state, error, failures)
     pause = policy.delay(attempt, happening.chance)

@@ -44,7 +44,7 @@ class Retry:
             if not is_right(value):
                 raise InvalidCommand(f"Retry({name}={value!r}) must be {what}.")
 
-    def allows(self, error: Exception, attempt: int) -> bool:
+    def allows(self, error: BaseException, attempt: int) -> bool:
         """Say whether the step may run again after ``attempt`` attempts ended with ``error``."""
         if isinstance(error, WorkflowError) and not error.retryable:
             return False

@@ -26,7 +26,7 @@ class Returned:
 class Raised:
     """A step's body raised. ``chance`` (0 to 1) is the random number that the jitter uses."""
 
-    error: Exception
+    error: BaseException
     traceback: str = ""
     chance: float = 0.0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import traceback
 from base64 import b64encode, urlsafe_b64encode
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,8 +16,7 @@ from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, RootModel
 
-from ... import storable
-from ..exceptions import WorkflowError
+from ..exceptions import WorkflowError, traceback_of
 from .changes import ABSENT, is_omitted
 from .secret_places import ANYTHING, DEEPEST, MASK, Place
 
@@ -247,11 +245,11 @@ def _texts(value: Any, depth: int = 0) -> Iterator[str]:
         yield str(value.value if isinstance(value, Enum) else value)
 
 
-def told(error: Exception, clear: Redactor) -> Exception:
+def told(error: BaseException, clear: Redactor) -> BaseException:
     """Return an exception as logs and traces may have it: itself, or a stand-in whose texts are cleared."""
     if not clear:
         return error
-    text = storable.text("".join(traceback.format_exception(error)))
+    text = traceback_of(error)
     return error if clear(text) == text else _stand_in(error, clear, set())
 
 
@@ -262,7 +260,7 @@ def _stand_in(error: BaseException, clear: Redactor, seen: set[int]) -> Exceptio
     names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
     base = WorkflowError if isinstance(error, WorkflowError) else Exception
     stand_in: Exception = type(kind.__name__, (base,), names)(clear(_text(error)))
-    stand_in.__notes__ = [clear(str(note)) for note in getattr(error, "__notes__", ())]
+    stand_in.__notes__ = [clear(_text(note)) for note in getattr(error, "__notes__", ())]
     stand_in.__traceback__ = error.__traceback__
     if error.__cause__ is not None and id(error.__cause__) not in seen:
         stand_in.__cause__ = _stand_in(error.__cause__, clear, seen)
@@ -272,7 +270,7 @@ def _stand_in(error: BaseException, clear: Redactor, seen: set[int]) -> Exceptio
     return stand_in
 
 
-def _text(error: BaseException) -> str:
+def _text(error: object) -> str:
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - the project's own exceptions may raise here

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,16 +13,39 @@ from .commands import WaitKind
 from .payloads import Accepts
 from .statuses import FailureKind, WorkflowStatus
 
+# So many failures of one visit of a step are kept with their tracebacks.
+MOST_FAILURES = 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A failed attempt of a step; one that does not count had no code to run."""
+    """A failed attempt of a step; one that does not count had no code to run.
+
+    ``attempts`` is how many it stands for, of which ``attempt`` is the last, where not all of them are kept.
+    """
 
     attempt: int
     error: str
     traceback: str
     at: datetime
     counts: bool = True
+    attempts: int = 1
+
+
+def coalesce(failures: Sequence[Failure]) -> tuple[Failure, ...]:
+    """Return the failures of a visit, of which those between the first and the newest are kept as one."""
+    newest = len(failures) - MOST_FAILURES + 2
+    if newest <= 2:
+        return tuple(failures)
+    kept = [failures[0]]
+    for failure in failures[1:newest]:
+        before = kept[-1]
+        follows = before.attempt == failure.attempt - failure.attempts and len(kept) > 1
+        if follows and before.counts and failure.counts:
+            kept[-1] = replace(failure, attempts=before.attempts + failure.attempts, traceback="")
+        else:
+            kept.append(failure)
+    return (*kept, *failures[newest:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +90,14 @@ class RunState:
     failures: tuple[Failure, ...] = ()
     suspension: Suspension | None = None
     is_repeatable: bool = True
+
+    @property
+    def silent_attempts(self) -> list[int]:
+        """The earlier attempts of which nothing is known: their workers gave no sign of life."""
+        if self.attempt <= 1 + len(self.failures) and all(failure.attempts == 1 for failure in self.failures):
+            return []
+        known = {failure.attempt - before for failure in self.failures for before in range(failure.attempts)}
+        return [attempt for attempt in range(1, self.attempt) if attempt not in known]
 
     @property
     def excused(self) -> int:

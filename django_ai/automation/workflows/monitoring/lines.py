@@ -79,7 +79,7 @@ class Lines(Listener):
         line = _LINES[notice.kind]
         logger.log(line.level, "%s", line.text(notice), extra=_about(notice))
 
-    def raised(self, claim: Claimed, error: Exception) -> None:
+    def raised(self, claim: Claimed, error: BaseException) -> None:
         """Write the traceback: as an error when that was the last attempt, else for those who look closely."""
         final = claim.run.status == FAILED
         logger.log(

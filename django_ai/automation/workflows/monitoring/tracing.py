@@ -63,7 +63,7 @@ class Tracing(Listener):
         found = self._tracer()
         return _attempt(found, claim) if found else None
 
-    def raised(self, claim: Claimed, error: Exception) -> None:
+    def raised(self, claim: Claimed, error: BaseException) -> None:
         """Put the exception into the attempt's span."""
         if self.wants():
             trace.get_current_span().record_exception(error)

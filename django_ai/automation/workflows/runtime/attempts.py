@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -15,17 +14,31 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from pydantic import BaseModel
 
-from ... import storable
+from ...conf import settings
 from .. import logs
-from ..exceptions import StaleClaim, StepTimedOut, WorkerLost, describe
+from ..exceptions import StaleClaim, StepTimedOut, WorkerLost, describe, kept, traceback_of
 from ..machine.decide import decide
 from ..machine.definition import Retry, StepDefinition, WorkflowDefinition
 from ..machine.happenings import Happening, Raised, Returned
 from ..machine.redaction import told
-from ..machine.state import Failure, RunState, Transition
+from ..machine.state import Failure, RunState, Transition, coalesce
 from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
-from . import call, code, commit, heartbeat, notices, pace, posting, redaction, rows, stopping, timeouts, vendors
+from . import (
+    call,
+    code,
+    commit,
+    heartbeat,
+    notices,
+    overtaken,
+    pace,
+    posting,
+    redaction,
+    rows,
+    stopping,
+    timeouts,
+    vendors,
+)
 from .turn import Claim, Posted, Turn
 
 logger = logging.getLogger(__name__)
@@ -41,7 +54,7 @@ def take_step(claim: Claim, turn: Turn) -> bool:
     try:
         with heartbeat.keeping(claim.run), notices.attempt(claim, turn.wanted):
             return _settled(claim, fence, turn, logs.about(claim.run), lambda: _attempt(claim, turn))
-    except BaseException as error:  # the worker is made to end, or the step ends it
+    except BaseException as error:  # the worker is made to end, or the database is away
         stopping.give_back(claim.run, {fence, _fence(claim)}, error)
         raise
 
@@ -57,6 +70,7 @@ def _settled(claim: Claim, fence: tuple[int, int], turn: Turn, lines: dict[str, 
         turn.rolled_back()
         text = "%s moved on while step %s ran; its result was discarded."
         logger.warning(text, claim.run, lines["step"], extra=lines)
+        overtaken.record(claim.run.pk, *fence, claim.watch.now())
         notices.discarded(claim.run)
         return False
 
@@ -67,7 +81,7 @@ def _succeed_or_fail(claim: Claim, fence: tuple[int, int], turn: Turn, move: Cal
     except StaleClaim:
         raise
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything
-        stays = _settle_failure(claim, fence, error, turn)
+        stays = _settle_failure(claim, fence, call.reason(error), turn)
     turn.committed()
     return stays
 
@@ -108,13 +122,15 @@ def _check_attempts(run: WorkflowRun, policy: Retry) -> None:
     if run.attempt <= policy.max_attempts:
         return
     # An attempt whose worker died left no trace but its number: it counts all the same.
-    counted = sum(failure.counts for failure in rows.failures_of(run))
-    excused = len(run.failures) - counted
+    failures = rows.failures_of(run)
+    counted = sum(failure.attempts for failure in failures if failure.counts)
+    excused = sum(not failure.counts for failure in failures)
     if run.attempt - excused > policy.max_attempts:
-        lost = policy.max_attempts - counted
+        silent = f"{policy.max_attempts - counted} of {policy.max_attempts} attempts"
         raise WorkerLost(
-            f"Step {run.current_step!r} was given up:"
-            f" its worker disappeared in {lost} of {policy.max_attempts} attempts."
+            f"Step {run.current_step!r} was given up: in {silent} its worker gave no sign of life for the lease of"
+            f" {settings.LEASE_SECONDS:g} s. It was killed or lost the database, or a call held its interpreter:"
+            " for such calls raise DJANGO_AI['LEASE_SECONDS']."
         )
 
 
@@ -149,22 +165,27 @@ def _settle_by_itself(claim: Claim, definition: WorkflowDefinition, happening: R
 
 def _decide(claim: Claim, definition: WorkflowDefinition | None, happening: Happening) -> Transition:
     context = happening.context if isinstance(happening, Returned) else None
-    state = _with_lost_attempts(rows.snapshot(claim.run, definition, context=context), claim.watch.now())
+    state = rows.snapshot(claim.run, definition, context=context)
+    if state.silent_attempts:
+        # An attempt that was taken for dead may have ended since, and said so.
+        claim.run.failures = overtaken.failures_now(claim.run)
+        state = _with_silent_attempts(replace(state, failures=rows.failures_of(claim.run)), claim.watch.now())
     claim.asked = monotonic()
     return decide(definition, state, happening, claim.watch.now())
 
 
-def _with_lost_attempts(state: RunState, now: datetime) -> RunState:
-    known = {failure.attempt for failure in state.failures}
-    lost = [attempt for attempt in range(1, state.attempt) if attempt not in known]
-    failures = [Failure(attempt=attempt, error=describe(WorkerLost()), traceback="", at=now) for attempt in lost]
-    merged = sorted((*state.failures, *failures), key=lambda failure: failure.attempt)
-    return replace(state, failures=tuple(merged)) if failures else state
+def _with_silent_attempts(state: RunState, now: datetime) -> RunState:
+    lost = [
+        Failure(attempt=attempt, error=describe(WorkerLost()), traceback="", at=now)
+        for attempt in state.silent_attempts
+    ]
+    return replace(state, failures=coalesce(sorted((*state.failures, *lost), key=lambda failure: failure.attempt)))
 
 
-def _settle_failure(claim: Claim, fence: tuple[int, int], error: Exception, turn: Turn) -> bool:
-    text = storable.text("".join(traceback.format_exception(error)))
-    happening = Raised(error, traceback=text, chance=random.random())
+def _settle_failure(claim: Claim, fence: tuple[int, int], error: BaseException, turn: Turn) -> bool:
+    if not isinstance(error, Exception):
+        rows.leave_broken_connection()  # it may have come in the middle of a query
+    happening = Raised(error, traceback=kept(traceback_of(error)), chance=random.random())
     stays = _settle_locked(claim, fence, happening, turn)
     notices.raised(claim, told(error, redaction.redactor_of(claim.run, claim.context)))
     return stays

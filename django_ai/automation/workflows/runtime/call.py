@@ -23,7 +23,8 @@ from ..machine.definition import StepDefinition, WorkflowDefinition
 from ..machine.happenings import Returned
 from ..machine.statuses import WorkflowStatus
 from ..models import WorkflowRun
-from . import rows
+from . import rows, stopping
+from .timeouts import StepInterrupted
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,41 @@ def call(
     context: BaseModel,
     **arguments: Any,
 ) -> Returned:
-    """Call a step and return what it returned and left. ``arguments`` beside those stored with the run."""
+    """Call a step and return what it returned and left. ``arguments`` beside those stored with the run.
+
+    Raises:
+        Ended: the step raised what is no Exception, such as SystemExit, of its own accord.
+    """
+    try:
+        return _call(definition, step, run, context, arguments)
+    except (Exception, StepInterrupted):
+        raise
+    except BaseException as error:
+        if stopping.is_shutdown(error):
+            raise
+        raise Ended(error) from None
+
+
+class Ended(Exception):
+    """Carries what ended a step that is no Exception to where the step's attempt is settled."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def reason(error: Exception) -> BaseException:
+    """Return what the step raised."""
+    return error.error if isinstance(error, Ended) else error
+
+
+def _call(
+    definition: WorkflowDefinition,
+    step: StepDefinition,
+    run: WorkflowRun,
+    context: BaseModel,
+    arguments: dict[str, Any],
+) -> Returned:
     instance = _instance(definition)
     # The same in every attempt of this visit, and in no other visit: for services that ask for one.
     own = {"run_id": run.pk, "idempotency_key": f"{run.name}:{run.pk}:{run.sequence}"}
@@ -111,7 +146,9 @@ def _let_hooks_fail_alone(connection: Any, first: int, run: WorkflowRun) -> None
 def _call_hook(hook: Callable[[], object], run_id: int) -> None:
     try:
         hook()
-    except Exception:
+    except BaseException as error:
+        if stopping.is_shutdown(error):
+            raise
         text = "What a step of run #%s had left to be done after its commit failed; the run goes on."
         logger.exception(text, run_id, extra=logs.fields(run_id=run_id))
 

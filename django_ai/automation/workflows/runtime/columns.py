@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ...conf import settings
-from ..exceptions import ContextTooLarge
+from ..exceptions import ContextTooLarge, kept
 from ..machine import storing
 from ..machine.commands import WaitKind
 from ..machine.state import Suspension as Wait
@@ -34,7 +34,7 @@ def of_run(transition: Transition, now: datetime, *, claim: bool) -> dict[str, A
         "progress": transition.progress,
         "inputs": dict(transition.inputs),
         "failures": [rows.failure_data(failure) for failure in transition.failures],
-        "error": transition.error,
+        "error": kept(transition.error),
         "failure_kind": transition.failure_kind,
         "retryable": transition.retryable,
         "completion_display": dict(transition.completion_display),

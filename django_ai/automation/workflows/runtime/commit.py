@@ -197,7 +197,9 @@ def prepare(
     child = creating.prepare_child(run, transition.child, now, turn) if transition.child else None
     new = {**columns.of_run(transition, now, claim=claim), **_context_columns(transition, child)}
     left = history.Left.behind(run, new, overdue=transition.is_overdue)
-    changed = {name: value for name, value in new.items() if name in SHARED or getattr(run, name) != value}
+    # The end of an attempt that was taken for dead may have been written to the row since.
+    shared = SHARED | {"failures"} if run.attempt > 1 else SHARED
+    changed = {name: value for name, value in new.items() if name in shared or getattr(run, name) != value}
     _move_in_memory(run, changed)
     wait = columns.of_wait(
         run, transition.suspension, now, led_from=left.visit_started_at or now, visit=left.visit(transition)

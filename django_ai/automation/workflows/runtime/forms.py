@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import logging
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +16,7 @@ from pydantic import BaseModel
 
 from ... import clock
 from .. import logs
-from ..exceptions import FormFailed, FormNotOpen, StaleClaim, describe
+from ..exceptions import FormFailed, FormNotOpen, StaleClaim, describe, kept, traceback_of
 from ..machine import context as contexts
 from ..machine.commands import WaitKind
 from ..machine.decide import decide
@@ -101,7 +100,8 @@ def submit(run_id: int, post: Post, answer: Callable[[WorkflowRun], Answer]) -> 
     except post.expected:
         claim.release(**claim.before)
         raise
-    except Exception as error:
+    except Exception as ended:
+        error = call.reason(ended)
         clear = redaction.redactor_of(claim.run, claim.context, post.arguments)
         claim.release(failures=_failures(claim, error, clear))
         shown, text = told(error, clear), "The form %s of %s failed."
@@ -215,11 +215,11 @@ def _fitting(step: StepDefinition, post: Post) -> dict[str, Any]:
     return given | {name: value for name, value in post.offered.items() if name in step.parameters}
 
 
-def _failures(claim: Claim, error: Exception, clear: Redactor) -> list[dict[str, Any]]:
+def _failures(claim: Claim, error: BaseException, clear: Redactor) -> list[dict[str, Any]]:
     failure = Failure(
         attempt=claim.run.attempt,
         error=clear(describe(error)),
-        traceback=clear("".join(traceback.format_exception(error))),
+        traceback=clear(kept(traceback_of(error))),
         at=claim.watch.now(),
     )
     return [*claim.before["failures"], rows.failure_data(failure)][-MOST_FAILURES:]

@@ -86,7 +86,7 @@ class Listener:
         """Return what surrounds the attempt of a step, None for nothing."""
         return None
 
-    def raised(self, claim: Claimed, error: Exception) -> None:
+    def raised(self, claim: Claimed, error: BaseException) -> None:
         """Take the exception of an attempt that failed, after that was settled."""
 
     def discarded(self, run: WorkflowRun) -> None:

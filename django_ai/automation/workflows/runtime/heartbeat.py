@@ -9,10 +9,12 @@ from collections import Counter
 from time import monotonic, sleep
 
 from django.db import connections
+from django.db.models import Q
 
 from ... import clock
 from ...conf import settings
 from .. import logs
+from ..machine.statuses import RUNNING
 from ..models import WorkflowRun
 from . import rows
 
@@ -48,20 +50,33 @@ class Heart:
                 del self._kept[fence]
 
     def _beat(self) -> None:
+        last = monotonic()
         while True:
             sleep(settings.LEASE_SECONDS / BEATS_PER_LEASE)
+            silence, last = monotonic() - last, monotonic()
             with self._lock:
                 kept = set(self._kept)
                 if not kept:
                     self._thread = None
                     return
+            is_late = silence > settings.LEASE_SECONDS
+            if is_late:
+                logger.warning(_LATE, len(kept), silence, extra=logs.fields())
             for fence in kept:
-                renew(fence)
+                renew(fence, again=is_late)
             connections.close_all()
 
 
-def renew(fence: Fence) -> bool:
+_LATE = (
+    "The leases of %s steps ran out though their worker is alive: it could renew none of them for %.0f s. A call held"
+    " the interpreter, or the process stood still. Raise DJANGO_AI['LEASE_SECONDS'] above the longest such call."
+)
+
+
+def renew(fence: Fence, *, again: bool = False) -> bool:
     """Extend one claim's lease by its full length, if the run is still at that fence; say whether that was done.
+
+    With ``again`` also where the scheduler has given the run to other workers, of whom none has begun.
 
     Who has locked the run for long, as a step that cancels it, must not keep the other leases from being
     renewed: the run is left out then.
@@ -69,9 +84,8 @@ def renew(fence: Fence) -> bool:
     run_id, sequence, attempt = fence
     try:
         rows.leave_broken_connection()
-        claimed = WorkflowRun.objects.using(rows.alias()).filter(
-            pk=run_id, sequence=sequence, attempt=attempt, lease_until__isnull=False
-        )
+        held = Q(lease_until__isnull=False) | Q(status=RUNNING) if again else Q(lease_until__isnull=False)
+        claimed = WorkflowRun.objects.using(rows.alias()).filter(held, pk=run_id, sequence=sequence, attempt=attempt)
         with rows.transaction_of_runs():
             if claimed.select_for_update(**rows.lock_options(skip_locked=True)).only("pk").first():
                 return bool(claimed.update(lease_until=clock.now() + rows.lease()))

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ...conf import settings
+from ..exceptions import kept
 from ..machine.changes import Changes, between
 from ..machine.commands import CLOCKS, WaitKind
 from ..machine.state import StepRecord, Transition
@@ -83,7 +84,7 @@ def _visit(run: WorkflowRun, left: Left, record: StepRecord, now: datetime) -> N
         "step_name": record.step,
         "status": record.status,
         "attempts": record.attempts,
-        "error": record.error,
+        "error": kept(record.error),
         "failures": [rows.failure_data(failure) for failure in record.failures],
         "changes": left.changes,
         "started_at": left.visit_started_at or now,

@@ -137,7 +137,7 @@ def _of_attempt(run: WorkflowRun, now: datetime) -> Notice:
     return Notice(kind=Kind.STEP_STARTED, run=copy.copy(run), step=run.current_step, attempt=run.attempt, at=now)
 
 
-def raised(claim: Claimed, error: Exception) -> None:
+def raised(claim: Claimed, error: BaseException) -> None:
     """Hand listeners the exception of an attempt, when its failure has been settled."""
     for listener in listeners:
         with _HARMLESS:

@@ -15,7 +15,7 @@ from ... import clock
 from ...conf import settings
 from ..authoring import sources
 from ..authoring.registry import registry
-from ..exceptions import ContextInvalid
+from ..exceptions import ContextInvalid, kept
 from ..machine import context as contexts
 from ..machine import state
 from ..machine.commands import WaitKind
@@ -218,12 +218,14 @@ def failures_of(run: WorkflowRun) -> tuple[state.Failure, ...]:
 
 def failure_data(failure: state.Failure) -> dict[str, Any]:
     """Return a failed attempt as JSON-ready data."""
-    data = {
+    data: dict[str, Any] = {
         "attempt": failure.attempt,
-        "error": failure.error,
-        "traceback": failure.traceback,
+        "error": kept(failure.error),
+        "traceback": kept(failure.traceback),
         "at": failure.at.isoformat(),
     }
+    if failure.attempts > 1:
+        data["attempts"] = failure.attempts
     return data if failure.counts else {**data, "counts": False}
 
 
@@ -234,6 +236,7 @@ def _failure(data: dict[str, Any]) -> state.Failure:
         traceback=data["traceback"],
         at=datetime.fromisoformat(data["at"]),
         counts=data.get("counts", True),
+        attempts=data.get("attempts", 1),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import logging
 import mmap
 import signal
@@ -25,6 +26,11 @@ _told = mmap.mmap(-1, 1)
 # Celery's pool ends a child by an exception of this code; a step may raise SystemExit by itself.
 _ENDED_BY_POOL = {-(256 - number) for number in (signal.SIGTERM, getattr(signal, "SIGQUIT", signal.SIGTERM))}
 
+# Exceptions that end a worker, by their names: Celery's own in the main process, and a green thread's.
+_ENDS_OF_WORKERS = {"WorkerShutdown", "WorkerTerminate", "GreenletExit"}
+
+_RAISES = {dis.opmap["RAISE_VARARGS"], dis.opmap["RERAISE"]}
+
 # A lease that ends at this very moment has not run out yet.
 _PAST = timedelta(milliseconds=1)
 
@@ -42,6 +48,24 @@ def withdraw() -> None:
 def announced() -> bool:
     """Say whether this worker shall stop."""
     return _told[0] != 0
+
+
+def is_shutdown(error: BaseException) -> bool:
+    """Return whether an exception came from outside to end the worker; otherwise the step's own code raised it."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(is_shutdown(inner) for inner in error.exceptions)
+    if isinstance(error, KeyboardInterrupt):
+        return not _is_raised_by_code(error)
+    by_pool = isinstance(error, SystemExit) and error.code in _ENDED_BY_POOL
+    return by_pool or type(error).__name__ in _ENDS_OF_WORKERS
+
+
+def _is_raised_by_code(error: BaseException) -> bool:
+    """Return whether a ``raise`` raised it: Ctrl-C comes between any two other instructions."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_code[trace.tb_lasti] in _RAISES
 
 
 def release(run: WorkflowRun) -> None:

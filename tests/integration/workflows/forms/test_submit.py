@@ -202,8 +202,8 @@ def test_a_validation_error_of_the_step_is_shown_at_its_field(forms, fragile, mo
     assert detail == {"mood": [{"message": message, "code": "validation_error"}]}
 
 
-def test_a_server_that_is_stopped_in_the_middle_leaves_the_form_open(fragile, monkeypatch):
-    monkeypatch.setitem(MOODS, "stopped", raising(KeyboardInterrupt()))
+def test_a_server_that_is_stopped_in_the_middle_leaves_the_form_open(fragile, monkeypatch, ctrl_c):
+    monkeypatch.setitem(MOODS, "stopped", ctrl_c)
     ours = Forms("/forms/", APIClient())
     with pytest.raises(KeyboardInterrupt):
         ours.post("fragile", fragile, mood="stopped")
