@@ -45,6 +45,7 @@ _MISTAKES: dict[MistakeKind, tuple[type[Error | CheckWarning], str]] = {
     MistakeKind.LOST: (Error, "django_ai.E031"),
     MistakeKind.REFUSED: (Error, "django_ai.E032"),
     MistakeKind.NESTED: (Error, "django_ai.E033"),
+    MistakeKind.HIDDEN: (Error, "django_ai.E037"),
     MistakeKind.NO_RESULT: (Error, "django_ai.E034"),
     MistakeKind.CALLED_STEP: (CheckWarning, "django_ai.W031"),
     MistakeKind.DROPPED: (CheckWarning, "django_ai.W032"),

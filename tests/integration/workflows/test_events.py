@@ -601,3 +601,12 @@ def test_create_context_may_take_all_that_the_engine_has(workflows):
     emit("paid_in")
     workflows.drain()
     assert WorkflowRun.objects.get(name="open").data["event_name"] == "paid_in"
+
+
+def test_a_debounce_key_that_no_column_holds_fails_its_event_alone(workflows):
+    declare_filled(debounce=timedelta(seconds=5), debounce_key=lambda event: event.data["key"])
+    emit("paid_in", None, {"key": "x" * 201})
+    emit("paid_in", None, {"key": "x", "amount": 5})
+    workflows.advance(timedelta(hours=1))
+    assert filled().amount == 5
+    assert "at most 200 characters" in Event.objects.earliest("pk").deliveries["workflow:filled"]["error"]

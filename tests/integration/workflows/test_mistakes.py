@@ -18,7 +18,7 @@ from django_ai.automation.workflows.core import (
     wait,
     workflow,
 )
-from django_ai.automation.workflows.exceptions import ContextInvalid, OutsideStep
+from django_ai.automation.workflows.exceptions import ContextInvalid, InvalidOption, OutsideStep
 from django_ai.automation.workflows.machine.commands import Wait
 from django_ai.automation.workflows.models import WorkflowRun
 
@@ -206,3 +206,19 @@ def test_a_step_that_is_called_by_hand_returns_its_command_and_does_nothing():
 def test_a_step_that_is_called_by_hand_has_no_context_and_is_told_how_a_run_starts(body):
     with pytest.raises(OutsideStep, match=r"engine\.start"):
         declare_mistake(body)().first()
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: engine.using(ower=1), r"engine\.using\(\) takes no 'ower'\. Did you mean 'owner'\?"),
+        (lambda: engine.signal("x", paylod={}), r"engine\.signal\(\) takes no 'paylod'\. Did you mean 'payload'\?"),
+        (lambda: engine.cancel(1, resaon="x"), r"engine\.cancel\(\) takes no 'resaon'\. Did you mean 'reason'\?"),
+        (engine.retry, r"engine\.retry\(\): missing a required argument: 'run'"),
+        (lambda: engine.using(tags=5), r"tags is a list of texts"),
+        (lambda: engine.using(tags=[["a"]]), r"A tag must be 1 to 50 characters"),
+    ],
+)
+def test_an_option_that_the_engine_does_not_take_is_refused_with_the_one_that_was_meant(call, sentence):
+    with pytest.raises(InvalidOption, match=sentence):
+        call()

@@ -92,6 +92,7 @@ class MistakeKind(StrEnum):
     LOST = "a command that is not returned"
     REFUSED = "a call that is refused"
     NESTED = "a step inside a step"
+    HIDDEN = "a step that is lost"
     NO_RESULT = "a step without its child's result"
     CALLED_STEP = "a step that is called"
     DROPPED = "a field that is dropped"

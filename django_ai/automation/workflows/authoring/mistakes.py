@@ -17,6 +17,7 @@ from . import commands, steps, waits
 from .calls import CHECKED, command_of
 from .graph import Mistake, MistakeKind
 from .inputs import field_names, inputs_of
+from .methods import STEP_ATTRIBUTE
 from .registry import registry
 from .sources import UNKNOWN, Source
 
@@ -170,9 +171,22 @@ def _wrong_targets(body: Body, arguments: Mapping[str, ast.expr]) -> Iterator[Mi
             if step := body.step_called(part):
                 text = f"calls self.{step}() where it names the step that follows"
                 yield body.mistake(MistakeKind.REFUSED, part, text, f"Leave out the parentheses: self.{step}.")
+            elif owner := _other_class(body, part):
+                text = f"names the step {ast.unparse(part)} as the one that follows, which is of another class"
+                hint = f"A run goes to steps of its own class; {owner} runs as a child, with run_subflow."
+                yield body.mistake(MistakeKind.REFUSED, part, text, hint)
             elif isinstance(part, ast.Lambda):
                 text, hint = "names a lambda as the step that follows", "Name a step, as self.step or by its name."
                 yield body.mistake(MistakeKind.REFUSED, part, text, hint)
+
+
+def _other_class(body: Body, value: ast.expr) -> str | None:
+    """Return the name of the other class whose step an expression is, or None."""
+    step = body.source.value(value)
+    if not isinstance(value, ast.Attribute) or not hasattr(step, STEP_ATTRIBUTE):
+        return None
+    own = (vars(base).get(value.attr) for base in body.definition.cls.__mro__)
+    return None if any(step is each for each in own) else ast.unparse(value.value)
 
 
 def _alternatives(value: ast.expr) -> list[ast.expr]:

@@ -36,8 +36,36 @@ def read_graph(definition: WorkflowDefinition) -> Graph:
         edges=tuple(edge for reading in readings for edge in reading.edges),
         waits=tuple(wait for reading in readings for wait in reading.waits),
         place=sources.place_of_class(definition.cls),
-        mistakes=tuple(mistake for reading in readings for mistake in (*reading.mistakes, *reading.without_result())),
+        mistakes=(
+            *(mistake for reading in readings for mistake in (*reading.mistakes, *reading.without_result())),
+            *_lost_steps(definition),
+        ),
     )
+
+
+def _lost_steps(definition: WorkflowDefinition) -> Iterator[Mistake]:
+    """Yield the methods with @step() in the class's body that are no step of it."""
+    tree, place = sources.tree_of_class(definition.cls), sources.place_of_class(definition.cls)
+    if tree is None or place is None:
+        return
+    methods = [node for node in tree.body if isinstance(node, ast.FunctionDef) and _is_called_step(node)]
+    last = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for node in methods:
+        here = Place(place.file, node.lineno)
+        if last[node.name] is not node:
+            text = f"is defined again in line {last[node.name].lineno}, and this one is lost"
+            yield Mistake(
+                kind=MistakeKind.HIDDEN, step=node.name, text=text, hint="Give one of them another name.", place=here
+            )
+        elif node.name not in definition.steps and callable(vars(definition.cls).get(node.name)):
+            text = "has @step() below a decorator that hides it, so it is no step"
+            hint = "Write @step() above that decorator, or use functools.wraps in it."
+            yield Mistake(kind=MistakeKind.HIDDEN, step=node.name, text=text, hint=hint, place=here)
+
+
+def _is_called_step(node: ast.FunctionDef) -> bool:
+    called = [item.func for item in node.decorator_list if isinstance(item, ast.Call)]
+    return any("step" in (getattr(item, "id", ""), getattr(item, "attr", "")) for item in called)
 
 
 def signals_of(definition: WorkflowDefinition) -> frozenset[str] | None:

@@ -100,6 +100,13 @@ def place_of_class(cls: type) -> Place | None:
         return None
 
 
+def tree_of_class(cls: type) -> ast.ClassDef | None:
+    """Return the syntax tree of a class's body, None where there is none to read."""
+    place = place_of_class(cls)
+    classes = _classes("".join(linecache.getlines(place.file))) if place else {}
+    return classes.get((place.line, cls.__name__)) if place else None
+
+
 def own_nodes(tree: ast.FunctionDef) -> Iterator[ast.AST]:
     """Yield the nodes of a function's body, without those of the functions inside it."""
     waiting: list[ast.AST] = list(tree.body)
@@ -141,7 +148,17 @@ def _functions(text: str) -> dict[tuple[int, str], ast.FunctionDef]:
     return {(min(node.lineno, *_decorator_lines(node)), node.name): node for node in functions}
 
 
-def _decorator_lines(node: ast.FunctionDef) -> list[int]:
+@lru_cache(maxsize=64)
+def _classes(text: str) -> dict[tuple[int, str], ast.ClassDef]:
+    try:
+        module = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return {}
+    classes = (node for node in ast.walk(module) if isinstance(node, ast.ClassDef))
+    return {(min(node.lineno, *_decorator_lines(node)), node.name): node for node in classes}
+
+
+def _decorator_lines(node: ast.FunctionDef | ast.ClassDef) -> list[int]:
     return [decorator.lineno for decorator in node.decorator_list] or [node.lineno]
 
 

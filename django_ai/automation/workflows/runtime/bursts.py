@@ -11,6 +11,7 @@ from ... import clock
 from ...conf import settings
 from ...events import consequences
 from ...events.models import Event
+from ...events.verdicts import correlation_text
 from .. import logs
 from ..authoring.registry import registry
 from ..exceptions import describe
@@ -30,7 +31,7 @@ def collect(definition: WorkflowDefinition, events: Sequence[Event]) -> None:
     by_key = defaultdict(list)
     for event in events:
         key = trigger.debounce_key(event) if trigger.debounce_key else event.correlation
-        by_key[str(key)].append(event.pk)
+        by_key[correlation_text(key)].append(event.pk)
     due_at = clock.read(rows.alias()) + trigger.debounce
     for key, event_ids in sorted(by_key.items()):
         _extend(definition.name, key, event_ids, due_at)

@@ -8,6 +8,7 @@ from typing import Any, Never
 from django.core.serializers.json import DjangoJSONEncoder
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from ...signatures import strict
 from ..exceptions import InvalidOption, SignalRejected
 from ..machine.decide import decide
 from ..machine.happenings import Cancelled, Happening
@@ -40,6 +41,7 @@ class Engine:
         """
         return self.using().start(workflow, *misplaced, **context)
 
+    @strict("engine.start_many()", InvalidOption)
     def start_many(self, workflow: str | type, contexts: Iterable[Mapping[str, Any]], /) -> list[WorkflowRun]:
         """Start a run for each of the contexts, all of them or none, in a few statements; return the runs.
 
@@ -53,6 +55,7 @@ class Engine:
         """
         return self.using().start_many(workflow, contexts)
 
+    @strict("engine.using()", InvalidOption)
     def using(
         self,
         *,
@@ -77,6 +80,7 @@ class Engine:
         """
         return Starter.of(owner=owner, idempotency_key=idempotency_key, tags=tags, version=version)
 
+    @strict("engine.signal()", InvalidOption)
     def signal(
         self,
         name: str,
@@ -118,6 +122,7 @@ class Engine:
         sending = Sending(check_name(name), _jsonable(payload or {}), key=key, only_if_waiting=only_if_waiting)
         return sending.to_all(correlate) if run is None else sending.to_run(_load(run))
 
+    @strict("engine.cancel()", InvalidOption)
     def cancel(self, run: RunReference, reason: str = "") -> WorkflowRun:
         """End a run that has not ended, and its children; return it as it is now.
 
@@ -128,6 +133,7 @@ class Engine:
         """
         return _move(run, Cancelled(reason))
 
+    @strict("engine.retry()", InvalidOption)
     def retry(self, run: RunReference, *, force: bool = False) -> WorkflowRun:
         """Run the failed step of a failed run again, with all its attempts; return the run.
 
@@ -141,6 +147,7 @@ class Engine:
         """
         return rows.despite_deadlocks(lambda: by_hand.retry(_id(run), force=force))
 
+    @strict("engine.wake()", InvalidOption)
     def wake(self, run: RunReference) -> WorkflowRun:
         """End a run's sleep, or the pause before a retry, at once; return the run.
 
@@ -162,6 +169,7 @@ class Engine:
         data = _jsonable(fields)
         return rows.despite_deadlocks(lambda: by_hand.edit(_id(run), data))
 
+    @strict("engine.restart()", InvalidOption)
     def restart(self, run: RunReference, sequence: int) -> WorkflowRun:
         """Start a new run at a step that this one has visited, with the context as it was there; return it.
 

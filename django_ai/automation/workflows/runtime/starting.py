@@ -38,11 +38,13 @@ class Starter:
         """Check the options and return what starts runs with them. Raises InvalidOption."""
         if idempotency_key is not None:
             check_text("idempotency_key", idempotency_key, LONGEST_KEY)
-        if isinstance(tags, str):
-            raise InvalidOption(f"tags is a list of texts: write tags=[{tags!r}].")
-        unique = tuple(dict.fromkeys(tags))
-        for tag in unique:
+        names: object = tags
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise InvalidOption(f"tags is a list of texts: write tags=[{names!r}].")
+        given = tuple(names)
+        for tag in given:
             check_text("A tag", tag, LONGEST_TAG)
+        unique = tuple(dict.fromkeys(given))
         owner_id = None if owner is None else _key_of(owner)
         return cls(owner_id=owner_id, idempotency_key=idempotency_key, tags=unique, version=version)
 

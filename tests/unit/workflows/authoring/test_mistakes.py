@@ -22,6 +22,11 @@ LONG = "x" * 201
 WEEK = timedelta(days=7)
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
 
+class Other:
+    @step()
+    def second(self):
+        return complete()
+
 class Written:
     class Context(BaseModel):
         total: int = 0
@@ -41,7 +46,7 @@ class Written:
     def helper(self):
         {helper}
 """
-LINE = 19
+LINE = 24
 
 
 class Child:
@@ -83,6 +88,7 @@ def mistakes(tmp_path, monkeypatch):
     [
         "return goto(self.second, progress=0.5)",
         "return goto(self.second if given else 'second')",
+        "return goto(Written.second)",
         "return sleep(WEEK)",
         "return sleep(given, then=self.second)",
         "return sleep(given or None, until=given)",
@@ -163,6 +169,7 @@ def test_a_step_inside_a_step_is_found(mistakes):
         ("goto(given or self.second())", "Leave out the parentheses"),
         ("wait('x', then=self.second())", "Leave out the parentheses"),
         ("goto(lambda: self.second)", "names a lambda"),
+        ("goto(Other.second)", "names the step Other.second as the one that follows, which is of another class"),
         ("goto(None)", "not None"),
         ("goto(5)", "not 5"),
         ("goto()", "missing a required argument: 'step'"),
@@ -209,3 +216,39 @@ def test_a_way_to_a_step_without_its_child_s_result_is_found(mistakes, command):
     assert (kind, line) == (MistakeKind.NO_RESULT, LINE)
     assert "leads to 'joined' without run_subflow" in text
     assert "subflow_result=None" in text
+
+
+def hides(function):
+    def hidden(self):
+        return function(self)
+
+    return hidden
+
+
+class Lost:
+    @step(start=True)
+    def first(self):
+        return complete()
+
+    @step()
+    def twice(self):  # lost
+        return complete()
+
+    @step()
+    def twice(self):  # noqa: F811
+        return complete()
+
+    @hides
+    @step()
+    def hidden(self):
+        return complete()
+
+
+def test_methods_whose_step_is_lost_are_found():
+    graph = read_graph(declare(Lost, name="lost", version="1", retry=None, queue=None))
+    found = {item.step: item for item in graph.mistakes}
+    assert {item.kind for item in found.values()} == {MistakeKind.HIDDEN}
+    assert sorted(found) == ["hidden", "twice"]
+    assert f"is defined again in line {found['twice'].place.line + 4}" in found["twice"].text
+    assert found["twice"].place.file == __file__
+    assert "functools.wraps" in found["hidden"].hint
