@@ -202,7 +202,9 @@ def test_a_step_that_is_called_by_hand_returns_its_command_and_does_nothing():
     assert not WorkflowRun.objects.exists()
 
 
-@pytest.mark.parametrize("body", [lambda self: get_context().total])
+@pytest.mark.parametrize(
+    "body", [lambda self: self.context.total, lambda self: self.run_id, lambda self: get_context().total]
+)
 def test_a_step_that_is_called_by_hand_has_no_context_and_is_told_how_a_run_starts(body):
     with pytest.raises(OutsideStep, match=r"engine\.start"):
         declare_mistake(body)().first()

@@ -109,9 +109,7 @@ def guard(cls: type) -> None:
     if not cls.__dictoffset__:
         raise DeclarationError(f"{cls.__name__} has __slots__, in which self.context has no place: leave them out.")
     for name in OWN_ATTRIBUTES:
-        declared = inspect.getattr_static(cls, name, None)
-        if inspect.isroutine(declared) or (isinstance(declared, property) and declared.fset is None):
-            raise DeclarationError(f"{cls.__name__}.{name} hides what the engine sets as self.{name}: rename it.")
+        _reserve(cls, name)
     usual: Any = cls.__setattr__
     if getattr(usual, _RUNNING, False):
         return  # inherited
@@ -126,6 +124,31 @@ def guard(cls: type) -> None:
 
     setattr(assign, _RUNNING, True)
     cls.__setattr__ = assign  # type: ignore[method-assign, assignment]
+
+
+def _reserve(cls: type, name: str) -> None:
+    """Keep a name of the instances for the engine, which sets it when a step runs."""
+    declared = inspect.getattr_static(cls, name, None)
+    if declared is None:
+        setattr(cls, name, _OnlyInARun(name))
+    elif isinstance(declared, _OnlyInARun):
+        pass  # inherited
+    elif inspect.isroutine(declared) or (isinstance(declared, property) and declared.fset is None):
+        raise DeclarationError(f"{cls.__name__}.{name} hides what the engine sets as self.{name}: rename it.")
+
+
+class _OnlyInARun:
+    """What the engine sets on an instance, where it has not: on one whose step is called by hand."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> object:
+        if instance is None:
+            raise AttributeError(f"type object {owner.__name__!r} has no attribute {self._name!r}")
+        raise OutsideStep(
+            f"self.{self._name} is there only while the engine runs a step of {owner.__name__}, after engine.start(…)."
+        )
 
 
 def _has_setter(cls: type, name: str) -> bool:

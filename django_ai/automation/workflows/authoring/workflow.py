@@ -98,8 +98,6 @@ def instance_fault(cls: type) -> str | None:
     if inspect.isabstract(cls):
         names = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
         return f"{named}{at(place_of_class(cls))} is abstract, for it does not define {names}."
-    if not cls.__dictoffset__:
-        return f"{named}{at(place_of_class(cls))} has __slots__, and the engine sets attributes: leave them out."
     try:
         parameters = inspect.signature(cls).parameters.values()
     except (TypeError, ValueError):
