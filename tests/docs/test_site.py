@@ -41,7 +41,14 @@ INTERNAL = {
     "django_ai.automation.workflows.exceptions": {"describe", "pydantic_reasons", "storable"},
     "django_ai.automation.workflows.metadata": {"jsonable"},
     "django_ai.automation.workflows.models": {"ExactCharField", "SignalKind", "SignalState", "WaitOutcome"},
-    "django_ai.automation.workflows.permissions": {"is_owner", "is_staff"},
+    "django_ai.automation.workflows.permissions": {
+        "Row",
+        "is_granted",
+        "is_owner",
+        "is_staff",
+        "visibility_hook",
+        "visible_to",
+    },
     "django_ai.automation.workflows.signals": {"Signals"},
 }
 

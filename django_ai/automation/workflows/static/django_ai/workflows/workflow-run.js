@@ -485,7 +485,7 @@ class WorkflowRun extends HTMLElement {
     const answer = await response.json();
     const refused = response.status === 409;
     if (!response.ok && !refused) {
-      return this.showErrors(response.status === 400 ? answer.detail : { non_field_errors: answer.detail });
+      return this.showErrors(answer.type === "ValidationError" ? answer.detail : { non_field_errors: answer.detail });
     }
     this.posts += 1; // what is on its way about the run as it was is out of date
     this.answered = response.ok;
