@@ -14,7 +14,7 @@ from django_ai.automation.workflows.models import Suspension
 from shop.endpoints import FormEndpoint, Outcome
 
 from .forms import RegistrationForm
-from .workflows import RegistrationWorkflow
+from .workflows import RegistrationWorkflow, key_of
 
 
 class Register(FormEndpoint):
@@ -32,7 +32,7 @@ class Verify(FormEndpoint):
 
     def act(self, form: forms.Form, **kwargs: Any) -> Outcome:
         token = kwargs["token"]
-        reached = engine.signal("email_verified", correlate=token)
+        reached = engine.signal("email_verified", correlate=key_of(token))
         page = reverse("verify_email", args=[token])
         return Outcome(
             page=f"{page}?done" if reached else page, data={"reached": reached}, status=200 if reached else 409
@@ -43,6 +43,6 @@ class Verify(FormEndpoint):
 @require_safe
 def verify_page(request: HttpRequest, token: str) -> HttpResponse:
     """Show the button that verifies the address, or say that the link is of no use any more."""
-    waits = Suspension.objects.filter(name="email_verified", correlation=token).exists()
+    waits = Suspension.objects.filter(name="email_verified", correlation=key_of(token)).exists()
     context = {"token": token, "waits": waits, "done": "done" in request.GET}
     return render(request, "registration/verify.html", context)

@@ -21,7 +21,9 @@ UNFINISHED = """
 """
 # What waits for a person: the signal, and the key that it needs.
 ASKING = """
-    SELECT name, correlation FROM django_ai_workflows_suspension
+    SELECT suspension.name, COALESCE(run.data ->> 'token', correlation)
+    FROM django_ai_workflows_suspension AS suspension
+    JOIN django_ai_workflows_workflowrun AS run ON run.id = suspension.run_id
     WHERE kind = 'signal' AND correlation IS NOT NULL
 """
 
