@@ -53,6 +53,8 @@ def declare():
         "complete": lambda self: complete(),
         "steps": lambda self: goto(self.more),
         "wait": lambda self: wait("answer", then="more"),
+        "fields": lambda self: wait("answer", then="more", fields=["left"]),
+        "fresh": lambda self: wait("answer", then="more", fresh=True),
         "sleep": lambda self: sleep(timedelta(hours=1), then="more"),
         "child": lambda self: run_subflow(Child, on_complete="after"),
     }
@@ -187,6 +189,28 @@ def test_a_signal_to_many_costs_the_same_however_many_wait(count, sent):
     with cost() as found:
         assert engine.signal("answer") == count
     assert found[0] <= 2
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_key_costs_two_statements_however_many_runs_have_it(count, sent):
+    for run in engine.start_many(declare(), [{"way": "wait"}] * count):
+        worker.execute(run.pk, 1, 0)
+    for taken in (count, 0):
+        with cost() as found:
+            assert engine.signal("answer", key="click") == taken
+        assert found[0] <= 4
+
+
+@pytest.mark.parametrize("way", ["fields", "fresh"])
+def test_a_wait_that_says_what_it_takes_costs_no_more_than_one_that_does_not(way, sent):
+    run = executed(started(way))
+    with cost() as sending:
+        engine.signal("answer", {"left": 0}, run=run)
+    with cost() as delivering:
+        worker.deliver(run.pk)
+    which = 0 if connection.vendor == "postgresql" else 1
+    for found, operation in ((sending, signal_sent), (delivering, signal_that_wakes)):
+        assert tuple(found) <= BUDGETS[operation][which]
 
 
 @pytest.mark.postgres
