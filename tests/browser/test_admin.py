@@ -74,7 +74,7 @@ def parcel(transactional_db):
 
         @step()
         def file(self):
-            return complete() if get_context().weight else fail("too light")
+            return complete() if get_context().weight else fail("too light", retryable=True)
 
         @step()
         def lose(self):

@@ -72,6 +72,9 @@ class PastWait(models.Model):
     name = models.CharField(max_length=200, blank=True)
     outcome = models.CharField(max_length=10, choices=WaitOutcome.choices)
     visit = models.JSONField(default=dict, blank=True)
+    terms = models.JSONField(
+        null=True, blank=True, help_text="Of a wait whose time-out failed the run: with what a retry begins it again."
+    )
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField()
 

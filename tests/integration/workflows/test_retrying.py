@@ -20,7 +20,7 @@ from django_ai.automation.workflows.core import (
     wait,
     workflow,
 )
-from django_ai.automation.workflows.exceptions import IllegalMove
+from django_ai.automation.workflows.exceptions import IllegalMove, SignalRejected
 from django_ai.automation.workflows.models import StepExecution, WorkflowRun
 from django_ai.automation.workflows.runtime import worker
 from django_ai.automation.workflows.statezero_action import statezero_action
@@ -202,6 +202,94 @@ def forms_of_nobody(workflows):
     run = reloaded(run)
     assert (run.status, run.failure_kind) == ("failed", "fail")
     return run
+
+
+# A wait that timed out.
+
+
+@pytest.fixture
+def reserving():
+    """Returns a workflow that reserves something, and then waits an hour with the wait that is given."""
+
+    def declare(**wait_options):
+        @workflow("reserving", default_retry=ONCE)
+        class Reserving:
+            class Context(BaseModel):
+                order_id: int = 7
+                reserved: int = 0
+                approved: bool = False
+
+            @step(start=True)
+            def reserve(self):
+                self.context.reserved += 1
+                return wait.for_signal(
+                    "decision", timeout=timedelta(hours=1), then=self.end, display_title="Hold on", **wait_options
+                )
+
+            @step()
+            def end(self):
+                return complete()
+
+        return Reserving
+
+    return declare
+
+
+def timed_out(workflows, cls):
+    run = engine.start(cls)
+    workflows.advance(timedelta(hours=1))
+    assert (reloaded(run).failure_kind, reloaded(run).data["reserved"]) == ("timeout", 1)
+    return run
+
+
+def test_a_wait_that_timed_out_begins_again_without_the_body_that_made_it(reserving, workflows):
+    run = timed_out(workflows, reserving(correlate="{order_id}", fields=["approved"]))
+    engine.retry(run)
+    workflows.drain()
+    wait_now = reloaded(run).waits_for
+    assert (wait_now.name, wait_now.correlation, wait_now.display) == ("decision", "7", {"display_title": "Hold on"})
+    assert wait_now.due_at - wait_now.created_at == timedelta(hours=1)
+    assert reloaded(run).data["reserved"] == 1
+    with pytest.raises(SignalRejected):
+        engine.signal("decision", {"approve": True}, run=run)
+    engine.signal("decision", {"approved": True}, correlate="7")
+    workflows.drain()
+    assert (reloaded(run).status, reloaded(run).data["reserved"]) == ("completed", 1)
+
+
+def test_a_wait_may_time_out_and_begin_again_more_than_once(reserving, workflows):
+    run = timed_out(workflows, reserving())
+    for _ in range(2):
+        engine.retry(run)
+        workflows.advance(timedelta(hours=1))
+        assert reloaded(run).failure_kind == "timeout"
+    engine.retry(run)
+    engine.signal("decision", {"approved": True}, run=run)
+    workflows.drain()
+    assert (reloaded(run).status, reloaded(run).data) == (
+        "completed",
+        {"order_id": 7, "reserved": 1, "approved": True},
+    )
+
+
+def test_a_child_that_timed_out_starts_anew_with_its_step(workflows):
+    declare_inquiry()
+
+    @workflow("impatient", default_retry=ONCE)
+    class Impatient:
+        @step(start=True)
+        def begin(self):
+            return run_subflow("inquiry", on_complete=self.end, timeout=timedelta(hours=1))
+
+        @step()
+        def end(self):
+            return complete()
+
+    run = engine.start(Impatient)
+    workflows.advance(timedelta(hours=1))
+    engine.retry(run)
+    workflows.drain()
+    assert list(run.child_runs.order_by("pk").values_list("status", flat=True)) == ["cancelled", "suspended"]
 
 
 # Children.

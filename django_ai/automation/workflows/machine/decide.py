@@ -13,7 +13,7 @@ from ..exceptions import ContextInvalid, IllegalMove, InvalidCommand, NotDeploye
 from .commands import CLOCKS, WaitKind
 from .context import class_of, merge
 from .definition import Retry, WorkflowDefinition
-from .enter import enter
+from .enter import enter, moment
 from .happenings import Answered, Cancelled, Due, Happening, Raised, Retried, Returned, Started
 from .obey import obey
 from .state import Failure, RunState, StepRecord, Suspension, Transition, coalesce
@@ -220,6 +220,8 @@ _FORCE = "engine.retry(run, force=True) repeats it nevertheless."
 def _retried(definition: WorkflowDefinition | None, state: RunState, happening: Retried, now: datetime) -> Transition:
     if reason := against_retry(state, happening):
         raise IllegalMove(reason)
+    if state.missed is not None:
+        return _wait_again(state, state.missed, now)
     # What failed was a wait, not the step's body: wait again. A form's body runs with the form alone.
     if not state.attempt or _is_form(definition, state.step):
         return enter(definition, state, state.step, now)
@@ -229,6 +231,20 @@ def _retried(definition: WorkflowDefinition | None, state: RunState, happening: 
         sequence=state.sequence + 1,
         progress=state.progress,
         inputs=state.inputs,
+    )
+
+
+def _wait_again(state: RunState, missed: Suspension, now: datetime) -> Transition:
+    """Begin a wait again that timed out. The body that made it has committed and must not run a second time."""
+    assert missed.due_at is not None
+    assert missed.created_at is not None
+    return Transition(
+        status=SUSPENDED,
+        step=state.step,
+        sequence=state.sequence + 1,
+        progress=state.progress,
+        inputs=state.inputs,
+        suspension=replace(missed, created_at=now, due_at=moment(now, missed.due_at - missed.created_at)),
     )
 
 

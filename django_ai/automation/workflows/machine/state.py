@@ -77,7 +77,8 @@ class RunState:
     ``step`` and the steps of ``suspension`` have the names that the definition gives them now.
     ``context`` is as it was last committed; ``Unfitting`` where it no longer fits the Context class,
     None where the class is not known. ``is_repeatable`` is False for a failed run that ended by a
-    ``fail()`` that did not say ``retryable=True``.
+    ``fail()`` that did not say ``retryable=True``; ``missed`` is the wait, made by a step's body, that timed out
+    and failed the run.
     """
 
     status: WorkflowStatus
@@ -90,6 +91,7 @@ class RunState:
     failures: tuple[Failure, ...] = ()
     suspension: Suspension | None = None
     is_repeatable: bool = True
+    missed: Suspension | None = None
 
     @property
     def silent_attempts(self) -> list[int]:

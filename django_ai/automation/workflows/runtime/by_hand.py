@@ -17,9 +17,9 @@ from ..machine.decide import decide
 from ..machine.definition import WorkflowDefinition
 from ..machine.happenings import Due, Retried
 from ..machine.state import RunState
-from ..machine.statuses import FAILED, SUSPENDED
+from ..machine.statuses import FAILED, SUSPENDED, FailureKind
 from ..models import Restart, RunTag, Signal, SignalKind, SignalState, StepExecution, WorkflowRun
-from . import commit, creating, inbox, past, rows
+from . import commit, creating, history, inbox, past, rows
 
 
 def edit(run_id: int, fields: Mapping[str, Any]) -> WorkflowRun:
@@ -88,7 +88,13 @@ def _parent_of(run: WorkflowRun) -> WorkflowRun | None:
 
 def _failed_state(run: WorkflowRun) -> tuple[WorkflowDefinition | None, RunState]:
     definition = rows.definition_of(run)
-    return definition, replace(rows.snapshot(run, definition), is_repeatable=_is_repeatable(run))
+    missed = history.missed_wait(run) if run.failure_kind == FailureKind.TIMEOUT else None
+    state = rows.snapshot(run, definition)
+    return definition, replace(
+        state,
+        is_repeatable=_is_repeatable(run),
+        missed=rows.suspension_of(run, missed, definition) if missed else None,
+    )
 
 
 def _is_repeatable(run: WorkflowRun) -> bool:

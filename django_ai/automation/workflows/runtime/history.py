@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ...conf import settings
@@ -12,7 +12,7 @@ from ..exceptions import kept
 from ..machine.changes import Changes, between
 from ..machine.commands import CLOCKS, WaitKind
 from ..machine.state import StepRecord, Transition
-from ..machine.statuses import CANCELLED, COMPLETED
+from ..machine.statuses import CANCELLED, COMPLETED, FailureKind
 from ..models import PastWait, Signal, StepExecution, Suspension, WaitOutcome, WorkflowRun
 from . import rows
 from .writes import NewRow
@@ -72,7 +72,8 @@ def rows_of(
         yield _visit_before(left, left.wait, transition.leaves)
         visit = {}  # it is kept once
     if left.wait is not None and left.wait.kind != WaitKind.RETRY:  # a back-off is part of its step's visit
-        yield _past_wait(left, left.wait, visit, _outcome(left.wait, left, transition, message), now)
+        outcome, terms = _outcome(left.wait, left, transition, message), _terms(left.wait, transition)
+        yield _past_wait(left, left.wait, now, visit=visit, outcome=outcome, terms=terms)
     if transition.record is not None:
         yield _visit(run, left, transition.record, now)
 
@@ -110,7 +111,52 @@ def _visit_before(left: Left, wait: Suspension, step: str) -> NewRow:
     return NewRow(StepExecution, values)
 
 
-def _past_wait(left: Left, wait: Suspension, visit: Mapping[str, Any], outcome: WaitOutcome, now: datetime) -> NewRow:
+# Waits that the body of a step makes, and that can begin again without it: a child would have to start anew.
+_CAN_BEGIN_AGAIN = frozenset({WaitKind.SIGNAL, WaitKind.EVENT})
+_TERMS = ("correlation", "then", "accepts", "display")
+
+
+def _terms(wait: Suspension, transition: Transition) -> dict[str, Any] | None:
+    """Return with what a retry begins a wait again whose time-out fails the run; None for any other."""
+    if transition.failure_kind is not FailureKind.TIMEOUT or wait.resumes_body or wait.kind not in _CAN_BEGIN_AGAIN:
+        return None
+    assert wait.due_at is not None
+    return {
+        **{name: getattr(wait, name) for name in _TERMS},
+        "since": wait.since.isoformat() if wait.since else None,
+        "seconds": (wait.due_at - wait.created_at).total_seconds(),
+    }
+
+
+def missed_wait(run: WorkflowRun) -> Suspension | None:
+    """Return the wait whose time-out failed a run, with the times that it had, if a retry can begin it again."""
+    waits = PastWait.objects.using(rows.alias()).filter(run=run, sequence=run.sequence - 1, terms__isnull=False)
+    past = waits.first()
+    if past is None or past.terms is None:
+        return None
+    began, terms = past.started_at, past.terms
+    if terms["accepts"]:  # which has the number of the wait that it belongs to
+        terms["accepts"]["sequence"] = run.sequence
+    return Suspension(
+        run=run,
+        kind=past.kind,
+        name=past.name,
+        created_at=began,
+        due_at=began + timedelta(seconds=terms["seconds"]),
+        since=datetime.fromisoformat(terms["since"]) if terms["since"] else None,
+        **{name: terms[name] for name in _TERMS},
+    )
+
+
+def _past_wait(
+    left: Left,
+    wait: Suspension,
+    now: datetime,
+    *,
+    visit: Mapping[str, Any],
+    outcome: WaitOutcome,
+    terms: Mapping[str, Any] | None,
+) -> NewRow:
     values = {
         "run_id": wait.pk,
         "sequence": left.sequence,
@@ -119,6 +165,7 @@ def _past_wait(left: Left, wait: Suspension, visit: Mapping[str, Any], outcome: 
         "name": wait.name,
         "outcome": outcome,
         "visit": visit,
+        "terms": terms,
         "started_at": wait.created_at,
         "ended_at": now,
     }

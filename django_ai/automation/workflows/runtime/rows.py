@@ -207,7 +207,7 @@ def snapshot(
         context=context,
         inputs=run.inputs,
         failures=failures_of(run),
-        suspension=_suspension(run, suspension, definition) if suspension else None,
+        suspension=suspension_of(run, suspension, definition) if suspension else None,
     )
 
 
@@ -267,7 +267,8 @@ def accepts_of(run: WorkflowRun, wait: Suspension, definition: WorkflowDefinitio
     return Accepts.restored(wait.accepts, near)
 
 
-def _suspension(run: WorkflowRun, row: Suspension, definition: WorkflowDefinition | None) -> state.Suspension:
+def suspension_of(run: WorkflowRun, row: Suspension, definition: WorkflowDefinition | None) -> state.Suspension:
+    """Return a wait as the machine sees it."""
     return state.Suspension(
         kind=WaitKind(row.kind),
         name=row.name,

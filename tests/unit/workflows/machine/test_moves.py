@@ -29,6 +29,7 @@ from django_ai.automation.workflows.machine.statuses import (
     MOVES,
     RUNNING,
     SUSPENDED,
+    FailureKind,
     WorkflowStatus,
 )
 
@@ -107,6 +108,8 @@ LEGAL = [
     (waiting(WaitKind.SIGNAL, name="x"), Cancelled(), CANCELLED),
     (run_at(FAILED), Retried(), RUNNING),
     (run_at(FAILED, "asks", attempt=0), Retried(), SUSPENDED),
+    (run_at(FAILED, is_repeatable=False), Retried(force=True), RUNNING),
+    (run_at(FAILED), Retried(force=True, is_awaited=False), RUNNING),
 ]
 
 
@@ -267,3 +270,54 @@ def test_the_statuses_offer_what_djangos_choices_offer():
     assert WorkflowStatus.values == ["running", "suspended", "completed", "failed", "cancelled"]
     assert WorkflowStatus.labels == ["Running", "Suspended", "Completed", "Failed", "Cancelled"]
     assert WorkflowStatus.choices == list(zip(WorkflowStatus.values, WorkflowStatus.labels, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "happening", "reason"),
+    [
+        ({"is_repeatable": False}, Retried(), "fail\\(\\) at step 'plain'"),
+        ({}, Retried(is_awaited=False), "parent"),
+        ({"is_repeatable": False}, Retried(is_awaited=False), "fail"),
+    ],
+)
+@pytest.mark.parametrize("definition", [DEFINITION, None], ids=["known", "unknown"])
+def test_a_retry_of_what_was_decided_is_refused_without_force(changes, happening, reason, definition):
+    with pytest.raises(IllegalMove, match=reason) as refused:
+        decide(definition, run_at(FAILED, **changes), happening, NOW)
+    assert "force=True" in str(refused.value)
+
+
+@pytest.mark.parametrize("status", [RUNNING, SUSPENDED, COMPLETED, CANCELLED])
+def test_force_makes_no_other_status_retryable(status):
+    with pytest.raises(IllegalMove, match=str(status)):
+        decide(DEFINITION, run_at(status), Retried(force=True), NOW)
+
+
+@pytest.mark.parametrize(
+    ("state", "happening", "kind", "is_retryable"),
+    [
+        (run_at(RUNNING), returned(Fail("no")), FailureKind.FAIL, False),
+        (run_at(RUNNING), returned(Fail("no", retryable=True)), FailureKind.FAIL, True),
+        (waiting(WaitKind.FORM, "form"), returned(Fail("no")), FailureKind.FAIL, False),
+        (run_at(RUNNING, attempt=3), Raised(OSError()), FailureKind.EXCEPTION, True),
+        (run_at(RUNNING, attempt=4), Raised(WorkerLost("given up")), FailureKind.EXCEPTION, True),
+        (waiting(WaitKind.SIGNAL, name="x", then="asks_wrongly"), Answered(), FailureKind.EXCEPTION, True),
+        (waiting(WaitKind.EVENT, **OVERDUE), Due(), FailureKind.TIMEOUT, True),
+    ],
+)
+def test_a_run_that_fails_says_how(state, happening, kind, is_retryable):
+    transition = decide(DEFINITION, state, happening, NOW)
+    assert (transition.failure_kind, transition.retryable) == (kind, is_retryable)
+
+
+def test_no_other_move_keeps_how_a_run_failed():
+    transition = decide(DEFINITION, run_at(FAILED), Retried(), NOW)
+    assert (transition.failure_kind, transition.retryable) == (None, None)
+
+
+def test_a_wait_that_failed_its_run_begins_again_for_as_long_as_before():
+    began = NOW - timedelta(hours=1)
+    missed = replace(waiting(WaitKind.SIGNAL, name="x", then="plain", due_at=NOW).suspension, created_at=began)
+    again = decide(DEFINITION, run_at(FAILED, attempt=0, missed=missed), Retried(), NOW)
+    assert (again.status, again.suspension.then) == (SUSPENDED, "plain")
+    assert (again.suspension.created_at, again.suspension.due_at) == (NOW, NOW + timedelta(hours=1))
