@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
@@ -10,6 +11,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -84,6 +86,12 @@ class EventAdmin(CheckedParameters, Base):
         ("What followed", {"fields": _OUTCOME}),
     )
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the parameters of the filters, with moments that every database and time zone has."""
+        if lookup in ("at__gte", "at__lt") and not _is_moment(value):
+            return False
+        return super().lookup_allowed(lookup, value, request)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -143,3 +151,11 @@ class EventAdmin(CheckedParameters, Base):
     def retry(self, request: HttpRequest, queryset: EventQuerySet) -> None:
         count = by_hand.retry(queryset)
         self.message_user(request, f"{count} events are repeated.", messages.SUCCESS)
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        moment = parse_datetime(text) or parse_date(text)
+    except ValueError:
+        return False
+    return moment is not None and date.min.year < moment.year < date.max.year

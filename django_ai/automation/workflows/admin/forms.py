@@ -19,12 +19,18 @@ from ..machine import context as contexts
 from ..machine.commands import WaitKind
 from ..machine.keys import all_keys, key_of, stored, stored_fields
 from ..machine.payloads import fields_of
+from ..machine.storing import store
 from ..machine.secret_places import Place, masked, places_of
 from ..masking import context_class_of, unmasked
 from ..models import WorkflowRun
 from ..runtime import by_hand, signalling
 
 PREFIX = "context_"
+
+UNSTORABLE = (
+    "No database can keep this value: it is nested too deeply, or has NUL, half of a surrogate pair, NaN or infinity"
+    " in it."
+)
 
 # What the column of a run's moves holds.
 LARGEST_SEQUENCE = 2**31 - 1
@@ -124,7 +130,7 @@ class ContextForm(ConfirmForm):
 
     def _check(self, context_class: type[BaseModel], fields: Mapping[str, Any]) -> None:
         try:
-            contexts.edited(context_class, self.run.data, fields)
+            store(contexts.edited(context_class, self.run.data, fields))
         except ContextInvalid as error:
             self._tell(error)
 
@@ -219,11 +225,6 @@ class SignalForm(ContextForm):
 class JsonInput(forms.CharField):
     """A value written as JSON; what is none is taken as a text, such as a date."""
 
-    default_error_messages = {
-        "unstorable": "No database can keep this value: it is nested too deeply, or has NUL,"
-        " half of a surrogate pair, NaN or infinity in it."
-    }
-
     def prepare_value(self, value: Any) -> Any:
         return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
@@ -236,7 +237,7 @@ class JsonInput(forms.CharField):
         except ValueError:
             return text
         if not is_storable(read):
-            raise ValidationError(self.error_messages["unstorable"])
+            raise ValidationError(UNSTORABLE)
         return read
 
     def has_changed(self, initial: Any, data: Any) -> bool:
