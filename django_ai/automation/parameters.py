@@ -10,6 +10,8 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, QueryDict
 
+from . import storable
+
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
 
@@ -32,34 +34,23 @@ def number_in(text: str) -> int | None:
 
 
 def is_text(text: str, longest: int) -> bool:
-    """Return whether every database takes a text: without NUL or half of a surrogate pair, and not too long."""
-    if len(text) > longest or "\0" in text:
-        return False
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    """Return whether a text is not too long, and every database takes it."""
+    return len(text) <= longest and storable.fault_of(text) is None
 
 
 def is_storable(value: Any, largest: float = math.inf) -> bool:
     """Return whether every database takes a JSON value, whose numbers are at most ``largest``."""
     try:
-        return all(_is_storable_alone(part, largest) for part in _parts(value))
+        return storable.fault_in(value) is None and all(number <= largest for number in _numbers(value))
     except RecursionError:
         return False
 
 
-def _parts(value: Any) -> Iterator[Any]:
-    yield value
-    if isinstance(value, dict):
-        yield from value
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, int | float):
+        yield abs(value)
     for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _parts(part)
-
-
-def _is_storable_alone(value: Any, largest: float) -> bool:
-    if isinstance(value, str):
-        return is_text(value, len(value))
-    if isinstance(value, float) and not math.isfinite(value):
-        return False
-    return not isinstance(value, int | float) or abs(value) <= largest
+        yield from _numbers(part)
 
 
 class CheckedParameters(Base):

@@ -247,13 +247,19 @@ def _texts(value: Any, depth: int = 0) -> Iterator[str]:
 
 def told(error: BaseException, clear: Redactor) -> BaseException:
     """Return an exception as logs and traces may have it: itself, or a stand-in whose texts are cleared."""
-    if not clear:
+    if not clear or _is_clean(error, clear):
         return error
+    stand_in = _stand_in(error, clear, set())
+    # A line of the code may have the secret in it.
+    return stand_in if _is_clean(stand_in, clear) else _stand_in(error, clear, set(), with_frames=False)
+
+
+def _is_clean(error: BaseException, clear: Redactor) -> bool:
     text = traceback_of(error)
-    return error if clear(text) == text else _stand_in(error, clear, set())
+    return clear(text) == text
 
 
-def _stand_in(error: BaseException, clear: Redactor, seen: set[int]) -> Exception:
+def _stand_in(error: BaseException, clear: Redactor, seen: set[int], *, with_frames: bool = True) -> Exception:
     """Return an exception with the same class name, traceback and causes, and with cleared texts."""
     seen.add(id(error))
     kind = type(error)
@@ -261,11 +267,11 @@ def _stand_in(error: BaseException, clear: Redactor, seen: set[int]) -> Exceptio
     base = WorkflowError if isinstance(error, WorkflowError) else Exception
     stand_in: Exception = type(kind.__name__, (base,), names)(clear(_text(error)))
     stand_in.__notes__ = [clear(_text(note)) for note in getattr(error, "__notes__", ())]
-    stand_in.__traceback__ = error.__traceback__
+    stand_in.__traceback__ = error.__traceback__ if with_frames else None
     if error.__cause__ is not None and id(error.__cause__) not in seen:
-        stand_in.__cause__ = _stand_in(error.__cause__, clear, seen)
+        stand_in.__cause__ = _stand_in(error.__cause__, clear, seen, with_frames=with_frames)
     if error.__context__ is not None and id(error.__context__) not in seen:
-        stand_in.__context__ = _stand_in(error.__context__, clear, seen)
+        stand_in.__context__ = _stand_in(error.__context__, clear, seen, with_frames=with_frames)
     stand_in.__suppress_context__ = error.__suppress_context__
     return stand_in
 

@@ -21,9 +21,10 @@ from ..exceptions import ContextInvalid, DeclarationError, UnknownWorkflow
 from ..machine import context as contexts
 from ..machine.definition import StepDefinition, WorkflowDefinition
 from ..machine.happenings import Returned
+from ..machine.redaction import told
 from ..machine.statuses import WorkflowStatus
 from ..models import WorkflowRun
-from . import rows, stopping
+from . import redaction, rows, stopping
 from .timeouts import StepInterrupted
 
 logger = logging.getLogger(__name__)
@@ -138,19 +139,19 @@ def _let_hooks_fail_alone(connection: Any, first: int, run: WorkflowRun) -> None
     Django drops all further hooks when one raises, and those are the messages for what comes next.
     """
     connection.run_on_commit[first:] = [
-        (savepoints, partial(_call_hook, hook, run.pk), True)
-        for savepoints, hook, *_ in connection.run_on_commit[first:]
+        (savepoints, partial(_call_hook, hook, run), True) for savepoints, hook, *_ in connection.run_on_commit[first:]
     ]
 
 
-def _call_hook(hook: Callable[[], object], run_id: int) -> None:
+def _call_hook(hook: Callable[[], object], run: WorkflowRun) -> None:
     try:
         hook()
     except BaseException as error:
         if stopping.is_shutdown(error):
             raise
         text = "What a step of run #%s had left to be done after its commit failed; the run goes on."
-        logger.exception(text, run_id, extra=logs.fields(run_id=run_id))
+        shown = told(error, redaction.redactor_of(run))
+        logger.exception(text, run.pk, extra=logs.fields(run_id=run.pk), exc_info=shown)
 
 
 def _subflow_result(data: dict[str, Any]) -> SubflowResult[Any]:

@@ -187,6 +187,17 @@ def test_an_exception_with_a_secret_is_told_by_a_stand_in():
     assert "in raised" in text
 
 
+def fails_with_a_literal():
+    {}["swordfish"]
+
+
+def test_an_exception_whose_code_has_the_secret_in_it_is_told_without_its_frames():
+    with pytest.raises(KeyError) as caught:
+        fails_with_a_literal()
+    stand_in = told(raised(LookupError("no card"), caught.value), Redactor(["swordfish"]))
+    assert "swordfish" not in "".join(traceback.format_exception(stand_in))
+
+
 def test_an_error_of_ours_stays_one():
     stand_in = told(raised(ContextInvalid("pin: swordfish")), Redactor(["swordfish"]))
     assert str(stand_in) == f"pin: {MASK}"
