@@ -88,6 +88,10 @@ def fetches_another(pin):
     raise LookupError(f"refused: {TOKEN}")
 
 
+def replaces_its_context(pin):
+    raise LookupError(f"refused: {TOKEN}")
+
+
 def leaves_what_does_not_fit(pin):
     get_context().fetched = {"token": TOKEN}
     return complete()
@@ -107,7 +111,7 @@ def leaves_a_hook(pin):
 WAYS = {
     each.__name__: each
     for each in (
-        *(raises, raises_from_another, quotes, validates, gives_up, fetches_another),
+        *(raises, raises_from_another, quotes, validates, gives_up, fetches_another, replaces_its_context),
         *(leaves_what_does_not_fit, adds_a_note, leaves_a_hook),
     )
 }
@@ -126,6 +130,8 @@ def careless():
 
         @step(start=True)
         def only(self):
+            if self.context.how == "replaces_its_context":
+                self.context = self.context.model_copy(update={"fetched": TOKEN})
             return WAYS[get_context().how](get_context().pin.get_secret_value())
 
     return Careless

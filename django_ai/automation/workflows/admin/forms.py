@@ -19,8 +19,8 @@ from ..machine import context as contexts
 from ..machine.commands import WaitKind
 from ..machine.keys import all_keys, key_of, stored, stored_fields
 from ..machine.payloads import fields_of
-from ..machine.storing import store
 from ..machine.secret_places import Place, masked, places_of
+from ..machine.storing import store
 from ..masking import context_class_of, unmasked
 from ..models import WorkflowRun
 from ..runtime import by_hand, signalling

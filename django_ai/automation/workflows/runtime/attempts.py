@@ -12,7 +12,6 @@ from time import monotonic
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
-from pydantic import BaseModel
 
 from ...conf import settings
 from .. import logs
@@ -90,12 +89,12 @@ def _attempt(claim: Claim, turn: Turn) -> bool:
     run = claim.run
     definition, step = code.of(run)
     _check_attempts(run, definition.retry_of(step))
-    context = claim.context = code.context_of(run, definition)
+    claim.context = code.context_of(run, definition)
     if not step.atomic:
-        returned = _call(claim, definition, step, context)
+        returned = _call(claim, definition, step)
     else:
         with rows.transaction_of_runs():
-            returned = _call(claim, definition, step, context)
+            returned = _call(claim, definition, step)
             if not vendors.way().is_untouched():
                 return _settle(claim, definition, returned, turn)
     # The move is a transaction by itself: the step's own is over, or had nothing in it.
@@ -103,7 +102,7 @@ def _attempt(claim: Claim, turn: Turn) -> bool:
         return _settle_by_itself(claim, definition, returned, turn)
 
 
-def _call(claim: Claim, definition: WorkflowDefinition, step: StepDefinition, context: BaseModel) -> Returned:
+def _call(claim: Claim, definition: WorkflowDefinition, step: StepDefinition) -> Returned:
     run, fence = claim.run, _fence(claim)
 
     def give_up(error: StepTimedOut) -> None:
@@ -113,7 +112,7 @@ def _call(claim: Claim, definition: WorkflowDefinition, step: StepDefinition, co
 
     place, began = pace.place_of(run), monotonic()
     try:
-        return timeouts.run(lambda: call.call(definition, step, run, context), step.timeout, give_up)
+        return timeouts.run(lambda: call.call(definition, step, run, claim), step.timeout, give_up)
     finally:
         pace.note(place, monotonic() - began)
 

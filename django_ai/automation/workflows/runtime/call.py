@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import connections
 from pydantic import BaseModel
@@ -30,20 +30,32 @@ from .timeouts import StepInterrupted
 logger = logging.getLogger(__name__)
 
 
+class HasContext(Protocol):
+    """A claim: it keeps the context of its step."""
+
+    context: BaseModel | None
+
+
 def call(
     definition: WorkflowDefinition,
     step: StepDefinition,
     run: WorkflowRun,
-    context: BaseModel,
+    claim: HasContext,
+    /,  # a form may have fields of these names
     **arguments: Any,
 ) -> Returned:
-    """Call a step and return what it returned and left. ``arguments`` beside those stored with the run.
+    """Call a step with the context of a claim, and return what it returned and left.
+
+    If the step raises, the claim has the context as the step left it.
+
+    Args:
+        arguments: beside those stored with the run.
 
     Raises:
         Ended: the step raised what is no Exception, such as SystemExit, of its own accord.
     """
     try:
-        return _call(definition, step, run, context, arguments)
+        return _call(definition, step, run, claim, arguments)
     except (Exception, StepInterrupted):
         raise
     except BaseException as error:
@@ -69,7 +81,7 @@ def _call(
     definition: WorkflowDefinition,
     step: StepDefinition,
     run: WorkflowRun,
-    context: BaseModel,
+    claim: HasContext,
     arguments: dict[str, Any],
 ) -> Returned:
     instance = _instance(definition)
@@ -84,7 +96,8 @@ def _call(
         raise DeclarationError(_not_supplied(definition, step, min(missing)))
     connection = connections[rows.alias()]
     hooks = len(connection.run_on_commit)
-    with step_context(context, step.name) as running:
+    assert claim.context is not None
+    with step_context(claim.context, step.name) as running:
         bind(instance, running, **own)
         try:
             value = step.function(instance, **arguments)
@@ -92,6 +105,8 @@ def _call(
             if text := _not_there(definition, step, instance, running.context, error):
                 raise DeclarationError(text) from error
             raise
+        finally:
+            claim.context = running.context
     if len(connection.run_on_commit) > hooks:
         _let_hooks_fail_alone(connection, hooks, run)
     return Returned(value, running.context)

@@ -195,9 +195,9 @@ def _call_and_settle(claim: Claim, post: Post, answer: Callable[[WorkflowRun], A
 
 
 def _call(claim: Claim, post: Post) -> Returned:
-    context = claim.context = contexts.load(claim.definition.context_class, claim.run.data)
+    claim.context = contexts.load(claim.definition.context_class, claim.run.data)
     arguments = _fitting(claim.step, post)
-    return call.call(claim.definition, claim.step, claim.run, context, **arguments)
+    return call.call(claim.definition, claim.step, claim.run, claim, **arguments)
 
 
 def _settle(claim: Claim, returned: Returned, answer: Callable[[WorkflowRun], Answer]) -> Answer:
