@@ -268,7 +268,7 @@ def test_whoever_is_not_stored_owns_no_run_for_it_would_be_everybodys(sent):
     assert engine.using(owner=None).start("inquiry").owner_id is None
 
 
-@pytest.mark.parametrize("owner", ["", " ", 0, "0", -1, False, True, 1.5, "somebody", [], {}, object()])
+@pytest.mark.parametrize("owner", ["", " ", 0, "0", -1, False, True, 1.5, "somebody", [], {}, object(), 2**64, "x\0"])
 def test_what_can_be_no_users_key_owns_no_run(owner):
     with pytest.raises(InvalidOption, match="is no stored user"):
         engine.using(owner=owner)

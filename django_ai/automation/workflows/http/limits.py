@@ -65,8 +65,11 @@ def _look_first(request: Request) -> None:
     if kind == "multipart/form-data":
         return  # Django counts its fields and bytes while it reads them, and puts files on the disk
     most: int | None = django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    if most is not None and int(request.META.get("CONTENT_LENGTH") or 0) > most:
+    length = int(request.META.get("CONTENT_LENGTH") or 0)
+    if most is not None and length > most:
         raise TooLarge
+    if not length:
+        return  # what has no length is not parsed, and may be of any
     try:
         body = request._request.body  # noqa: SLF001 - the parsers read it again
     except RawPostDataException:

@@ -36,17 +36,38 @@ _UNREADABLE = (ArithmeticError, RecursionError, UnicodeError, DataError)
 
 
 class Enough(Exception):
-    """One field has had so many faults that the others make no difference."""
+    """What one field holds has been looked at long enough: the rest makes no difference."""
 
-    def __init__(self, field: str, first: Any) -> None:
+    def __init__(self, field: str, text: str) -> None:
         super().__init__(field)
-        self.field = field
-        self.first = first
+        self.detail = {field: [text]}
 
-    def as_error(self) -> serializers.ValidationError:
-        """Return it as what is wrong with the field."""
+
+class Tally:
+    """Counts, over all that one field of a form holds, the entries that are not valid and the rows that are read."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+        self.faults: list[Any] = []
+        self.rows = 0
+
+    def entry(self, usual: Validate, data: Any = empty) -> Any:
+        """Validate an entry. Raises Enough for the last fault that is looked at."""
+        try:
+            return usual(data)
+        except (serializers.ValidationError, DjangoValidationError) as error:
+            self.faults.append(error.detail if isinstance(error, serializers.ValidationError) else error.messages)
+            if len(self.faults) < ENOUGH:
+                raise
         text = _("At least %(count)s entries are not valid; the first: %(fault)s")
-        return serializers.ValidationError({self.field: [text % {"count": ENOUGH, "fault": _first_text(self.first)}]})
+        raise Enough(self.field, text % {"count": ENOUGH, "fault": _first_text(self.faults[0])})
+
+    def row(self, usual: Validate, data: Any) -> Any:
+        """Look for a row. Raises Enough instead where too many have been looked for."""
+        self.rows += 1
+        if self.rows > MOST_ROWS:
+            raise Enough(self.field, _too_many_rows())
+        return usual(data)
 
 
 def validate(serializer: Any, usual: Validate, data: Any) -> Any:
@@ -58,11 +79,11 @@ def validate(serializer: Any, usual: Validate, data: Any) -> Any:
     if isinstance(data, Mapping):
         _refuse_unstorable(items_of(data))
     for name, field in getattr(serializer, "fields", {}).items():
-        _bound(field, name, [], DEEPEST)
+        _bound(field, Tally(name), DEEPEST, is_inside=False)
     try:
         found = usual(data)
     except Enough as enough:
-        raise enough.as_error() from None
+        raise serializers.ValidationError(enough.detail) from None
     except serializers.ValidationError as error:
         raise serializers.ValidationError(shortened(error.detail)) from None
     except _UNREADABLE as error:
@@ -71,33 +92,31 @@ def validate(serializer: Any, usual: Validate, data: Any) -> Any:
     return found
 
 
-def _bound(field: Any, name: str, faults: list[Any], depth: int) -> None:
-    """Have a field, and those in it, stop when its entries have had enough faults."""
+def _bound(field: Any, tally: Tally, depth: int, *, is_inside: bool) -> None:
+    """Have a field, and those in it, stop when there has been enough of it."""
     if isinstance(field, serializers.ManyRelatedField):
         field.to_internal_value = partial(_rows, field.to_internal_value)  # type: ignore[method-assign]
+        relation: Any = field.child_relation
+        relation.to_internal_value = partial(tally.row, relation.to_internal_value)
+    elif is_inside and hasattr(field, "get_queryset"):
+        field.to_internal_value = partial(tally.row, field.to_internal_value)
     child = getattr(field, "child", None)
     inner = list(field.fields.values()) if isinstance(field, serializers.Serializer) and depth else []
     if child is not None and depth:
-        child.run_validation = partial(_entry, child.run_validation, name, faults)
+        child.run_validation = partial(tally.entry, child.run_validation)
         inner.append(child)
     for each in inner:
-        _bound(each, name, faults, depth - 1)
-
-
-def _entry(usual: Validate, name: str, faults: list[Any], data: Any = empty) -> Any:
-    try:
-        return usual(data)
-    except (serializers.ValidationError, DjangoValidationError) as error:
-        faults.append(error.detail if isinstance(error, serializers.ValidationError) else error.messages)
-        if len(faults) >= ENOUGH:
-            raise Enough(name, faults[0]) from None
-        raise
+        _bound(each, tally, depth - 1, is_inside=True)
 
 
 def _rows(usual: Validate, data: Any) -> Any:
     if isinstance(data, list | tuple) and len(data) > MOST_ROWS:
-        raise serializers.ValidationError(_("At most %(count)s can be chosen.") % {"count": MOST_ROWS})
+        raise serializers.ValidationError(_too_many_rows())
     return usual(data)
+
+
+def _too_many_rows() -> str:
+    return _("At most %(count)s can be chosen.") % {"count": MOST_ROWS}
 
 
 def _first_text(detail: Any) -> str:

@@ -13,6 +13,7 @@ from . import collecting
 
 logger = logging.getLogger(__name__)
 
+LOOPBACK = "127.0.0.1"
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -33,12 +34,10 @@ def page() -> bytes:
 def serve() -> None:
     """Serve what is counted here at ``DJANGO_AI["METRICS_PORT"]``."""
     port = settings.METRICS_PORT
+    # An empty address, as of a variable that is not set, would be every one.
+    address = settings.METRICS_ADDRESS or LOOPBACK
     try:
-        start_http_server(port or 0, addr=settings.METRICS_ADDRESS, registry=counted())
+        start_http_server(port or 0, addr=address, registry=counted())
     except OSError:
-        logger.warning(
-            "The metrics of this worker are not served: %s:%s is taken, or no address here.",
-            settings.METRICS_ADDRESS,
-            port,
-            exc_info=True,
-        )
+        text = "The metrics of this worker are not served: %s:%s is taken, or no address of this machine."
+        logger.warning(text, address, port, exc_info=True)

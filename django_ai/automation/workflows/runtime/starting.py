@@ -127,6 +127,8 @@ def _key_of(owner: Any) -> Any:
     is_key = key is not None and not isinstance(key, bool | float) and not (isinstance(key, str) and not key.strip())
     try:
         found = column.to_python(key) if is_key else None
+        if found is not None:
+            column.run_validators(found)  # which know the largest number of the column
     except ValidationError:
         found = None
     if found is None or (isinstance(column, AutoFieldMixin) and found < 1):

@@ -10,11 +10,14 @@ from typing import Any, Literal
 import pytest
 from django.contrib.auth.models import Group
 from django.core.files.uploadedfile import UploadedFile
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pydantic import BaseModel, EmailStr
 from rest_framework import serializers
 
 from django_ai.automation.workflows.core import complete, engine, step, workflow
+from django_ai.automation.workflows.http import validation
 from django_ai.automation.workflows.statezero_action import statezero_action
 
 
@@ -378,6 +381,49 @@ def test_more_rows_than_a_relation_may_have_are_refused_without_a_query(
     with django_assert_max_num_queries(10):
         answer = send(json.dumps({"workflow_run_id": everything.pk, "groups": [1] * 1001}), status=400)
     assert "At most 1000 can be chosen." in answer.content.decode()
+
+
+class Line(serializers.Serializer):
+    group = serializers.PrimaryKeyRelatedField(queryset=Group.objects.all())
+
+
+class Lines(serializers.Serializer):
+    lines = Line(many=True, required=False)
+    listed = serializers.ListField(
+        child=serializers.PrimaryKeyRelatedField(queryset=Group.objects.all()), required=False
+    )
+    named = serializers.DictField(
+        child=serializers.PrimaryKeyRelatedField(queryset=Group.objects.all()), required=False
+    )
+    one = serializers.PrimaryKeyRelatedField(queryset=Group.objects.all(), required=False)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"lines": lambda key: [{"group": key}] * 9},
+        {"listed": lambda key: [key] * 9},
+        {"named": lambda key: {str(number): key for number in range(9)}},
+    ],
+)
+def test_rows_that_lists_and_objects_name_are_counted(entries, forms, workflows, monkeypatch):
+    monkeypatch.setattr(validation, "MOST_ROWS", 8)
+
+    @workflow("lines")
+    class Filling:
+        @statezero_action(name="fill_lines", serializer=Lines)
+        @step(start=True)
+        def fill(self, **fields):
+            return complete()
+
+    run, key = engine.start(Filling), Group.objects.create(name="a").pk
+    [(name, many)] = entries.items()
+    with CaptureQueriesContext(connection) as queries:
+        answer = forms.post("fill_lines", run, **{name: many(key)})
+    assert (answer.status_code, list(answer.json()["detail"])) == (400, [name])
+    assert "At most 8 can be chosen." in answer.content.decode()
+    assert len([query for query in queries if "auth_group" in query["sql"]]) == 8
+    assert forms.post("fill_lines", run, one=key).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "NONSENSE"])

@@ -218,10 +218,13 @@ def test_a_worker_serves_what_it_counts_and_a_port_that_is_taken_stops_no_worker
     settings.DJANGO_AI = {"METRICS": True, "METRICS_PORT": 4711, "METRICS_ADDRESS": "0.0.0.0"}
     serving.serve()
     assert served[1][1]["addr"] == "0.0.0.0"
+    settings.DJANGO_AI = {"METRICS": True, "METRICS_PORT": 4711, "METRICS_ADDRESS": ""}
+    serving.serve()
+    assert served[2][1]["addr"] == "127.0.0.1", "and not every address"
 
     def taken(*_, **__):
         raise OSError("Address already in use")
 
     monkeypatch.setattr(serving, "start_http_server", taken)
     serving.serve()
-    assert "0.0.0.0:4711 is taken" in caplog.text
+    assert "127.0.0.1:4711 is taken" in caplog.text
