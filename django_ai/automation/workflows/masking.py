@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from .authoring.registry import registry
+from .exceptions import kept
 from .machine.redaction import Redactor, secrets_in
 from .machine.secret_places import MASK, Place, masked, places_of
 from .models import PastWait, Signal, SignalKind, StepExecution, WorkflowRun
@@ -28,7 +29,7 @@ class Mask:
     """
 
     context_class: type[BaseModel] | None
-    text: Redactor
+    redactor: Redactor
 
     @classmethod
     def of(cls, run: WorkflowRun, earlier: Iterable[Mapping[str, Any]] = (), messages: Iterable[Signal] = ()) -> Mask:
@@ -44,6 +45,10 @@ class Mask:
         for result in (run.inputs.get("subflow_result"), *_results(messages)):
             found.update(_of_child(result))
         return cls(context_class, Redactor(found))
+
+    def text(self, text: str) -> str:
+        """Return a text, such as an error, cleared of secrets; of one that older code has left, what is kept now."""
+        return self.redactor(kept(text))
 
     @property
     def place(self) -> Place:

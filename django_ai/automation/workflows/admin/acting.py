@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
@@ -50,11 +50,13 @@ class Acting(RunPermissions):
 
     def live_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Answer with the parts of the page that move, or with 304 as long as nothing has."""
-        run = self._run(request, object_id)
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        run = self._find(object_id, self.get_queryset(request).defer(*rows.LARGE))
         headers = {"ETag": self._etag(run), "Cache-Control": "private, no-cache"}
         if request.headers.get("If-None-Match") == headers["ETag"]:
             return HttpResponse(status=304, headers=headers)
-        context = self._page(request, run)
+        context = self._page(request, self._run(request, object_id))
         return TemplateResponse(request, "admin/django_ai_workflows/run_body.html", context, headers=headers)
 
     def act_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
@@ -110,7 +112,9 @@ class Acting(RunPermissions):
     def _run(self, request: HttpRequest, object_id: str) -> WorkflowRun:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        runs = self.get_queryset(request).select_related("suspension", "owner")
+        return self._find(object_id, self.get_queryset(request).select_related("suspension"))
+
+    def _find(self, object_id: str, runs: QuerySet[WorkflowRun]) -> WorkflowRun:
         number = number_in(unquote(object_id))
         run: WorkflowRun | None = None if number is None else runs.filter(pk=number).first()
         if run is None:

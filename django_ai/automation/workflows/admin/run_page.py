@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import QueryDict
@@ -75,6 +76,7 @@ def collect(
     past = history.summary_of(run, MOST_WAYS)
     return {
         "run": run,
+        "owner": _owner(run),
         "now": now,
         "sentence": mask.text(sentence(run, now)),
         "error": mask.text(run.error) if run.status != CANCELLED else "",
@@ -85,8 +87,8 @@ def collect(
         "inbox": inbox,
         "messages_of_run": [_message(message, mask) for message in inbox.rows],
         "ancestors": list(_ancestors(run, visible)),
-        "children": parts.of("children", visible(run.child_runs.defer("data")), MOST_CHILDREN),
-        "restarts": parts.of("restarts", visible(run.restarts.select_related("run"), "run"), MOST_CHILDREN),
+        "children": parts.of("children", visible(run.child_runs.defer(*rows.LARGE)), MOST_CHILDREN),
+        "restarts": parts.of("restarts", visible(_light(run.restarts.all(), "run"), "run"), MOST_CHILDREN),
         "origin": _origin(run, visible),
         "tags": parts.of("tags", run.tags.all(), MOST_TAGS),
         "event": event,
@@ -122,7 +124,7 @@ def _message(message: Signal, mask: Mask) -> Message:
 def _ancestors(run: WorkflowRun, visible: Callable[..., QuerySet[Any]]) -> Iterator[WorkflowRun]:
     """Return the run's parent and those above it, the topmost first."""
     found: list[WorkflowRun] = []
-    parents = visible(WorkflowRun.objects.using(run._state.db).defer("data"))
+    parents = visible(WorkflowRun.objects.using(run._state.db).defer(*rows.LARGE))
     parent_id = run.parent_run_id
     while parent_id is not None and len(found) < MOST_ANCESTORS:
         parent = parents.filter(pk=parent_id).first()
@@ -134,9 +136,22 @@ def _ancestors(run: WorkflowRun, visible: Callable[..., QuerySet[Any]]) -> Itera
 
 
 def _origin(run: WorkflowRun, visible: Callable[..., QuerySet[Any]]) -> Restart | None:
-    restarts = Restart.objects.using(run._state.db).filter(run=run).select_related("origin")
+    restarts = _light(Restart.objects.using(run._state.db).filter(run=run), "origin")
     found: Restart | None = visible(restarts, "origin").first()
     return found
+
+
+def _light(restarts: QuerySet[Restart], side: str) -> QuerySet[Restart]:
+    return restarts.select_related(side).defer(*(f"{side}__{name}" for name in rows.LARGE))
+
+
+def _owner(run: WorkflowRun) -> object:
+    """Return the run's owner, whose row may be in another database than the run; None where it has none."""
+    if run.owner_id is None:
+        return None
+    # Not through the run, which would have the user looked for in its own database.
+    users: QuerySet[Any] = QuerySet(get_user_model())
+    return users.filter(pk=run.owner_id).first() or f"user {run.owner_id}, who is gone"
 
 
 def _log(run: WorkflowRun) -> QuerySet[LogEntry]:

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
+from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -16,6 +17,7 @@ from ...parameters import CheckedParameters, check
 from ..machine.statuses import CANCELLED
 from ..masking import context_class_of, has_secrets
 from ..models import WorkflowRun
+from ..runtime import rows
 from . import bounds, bulk, sentences
 from .acting import Acting
 from .badges import badge
@@ -24,6 +26,7 @@ from .searching import HELP, search
 from .times import moment, short
 
 LONGEST_ERROR = 120
+LONGEST_TITLE = 500
 
 
 class RunList(ChangeList):
@@ -31,7 +34,8 @@ class RunList(ChangeList):
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[WorkflowRun]:
         runs: QuerySet[WorkflowRun] = super().get_queryset(request, exclude_parameters)
-        return runs.defer("data", "inputs", "failures", "completion_display").prefetch_related("tags")
+        light = runs.defer("completion_display", *rows.LARGE).annotate(error_start=Left("error", LONGEST_TITLE))
+        return light.prefetch_related("tags")
 
 
 @admin.register(WorkflowRun)
@@ -115,8 +119,8 @@ class WorkflowRunAdmin(CheckedParameters, Acting):
         return format_html('<span title="{}">{}</span>', moment(run.created_at, now), short(now - run.created_at))
 
 
-def _fault(run: WorkflowRun) -> SafeString | str:
-    first = run.error.strip().partition("\n")[0]
+def _fault(run: Any) -> SafeString | str:
+    first: str = run.error_start.strip().partition("\n")[0]
     if not first or run.status == CANCELLED:
         return first
     if has_secrets(context_class_of(run.name, run.version)):

@@ -10,9 +10,11 @@ from typing import Any
 
 from ..machine.changes import ABSENT, OMITTED, is_omitted
 from ..machine.commands import WaitKind
+from ..machine.state import MOST_FAILURES
 from ..machine.statuses import RUNNING
 from ..masking import Mask
 from ..models import PastWait, Signal, SignalKind, StepExecution, WaitOutcome, WorkflowRun
+from ..runtime.overtaken import numbers_of
 from .showing import shown, without_engine
 from .times import compact
 
@@ -135,15 +137,16 @@ def changes_of(changes: Mapping[str, Sequence[Any]], mask: Mask) -> list[Change]
 
 
 def failures_of(failures: Iterable[Mapping[str, Any]], mask: Mask) -> list[dict[str, Any]]:
-    """Return failed attempts, their texts cleared of secrets and their times as times."""
+    """Return the newest failed attempts, their texts cleared of secrets and their times as times."""
     return [
         {
             **failure,
+            "attempt": numbers_of(failure),
             "at": datetime.fromisoformat(failure["at"]),
             "error": mask.text(failure["error"]),
             "traceback": mask.text(without_engine(failure["traceback"])),
         }
-        for failure in failures
+        for failure in list(failures)[-MOST_FAILURES:]
     ]
 
 

@@ -96,7 +96,7 @@ def visible_run(request: Any, run_id: int) -> WorkflowRun:
         Http404: there is none, or it is none of the user's business; nobody can tell which.
         PermissionDenied: the user may read the run, and not do what the request's method means.
     """
-    runs = WorkflowRun.objects.using(rows.alias()).select_related("suspension").defer("failures")
+    runs = WorkflowRun.objects.using(rows.alias()).select_related("suspension").defer(*rows.LARGE)
     run = visible_to(request, runs).filter(pk=run_id).first() if run_id <= LARGEST_ID else None
     if run is None:
         raise _missing(run_id)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -112,8 +113,12 @@ form_view = transaction.non_atomic_requests(RunFormView.as_view())
 @transaction.non_atomic_requests
 async def run_view(request: HttpRequest, run_id: int) -> HttpResponse:
     """Serve a run; under ASGI hold a request with ``Prefer: wait=seconds`` until the run has moved."""
-    respond = sync_to_async(RunView.as_view())
-    response: HttpResponse = await respond(request, run_id=run_id)
+    view: Callable[..., HttpResponse] = RunView.as_view()
+    respond = partial(view, request, run_id=run_id)
+    if not isinstance(request, ASGIRequest):
+        # A held request would hold a thread of the web server, whose number bounds the answers.
+        return await sync_to_async(respond)()
+    response = await watch.answered(respond)
     seconds = _seconds_to_hold(request)
     if response.status_code != 304 or not seconds:
         return response
@@ -121,12 +126,11 @@ async def run_view(request: HttpRequest, run_id: int) -> HttpResponse:
     if moved is None:
         return response
     if moved:
-        response = await respond(request, run_id=run_id)
+        response = await watch.answered(respond)
     response["Preference-Applied"] = f"wait={seconds:g}"
     return response
 
 
 def _seconds_to_hold(request: HttpRequest) -> float:
-    # Under WSGI a held request would hold a worker of the web server.
     wanted = re.search(r"\bwait=(\d+)", request.headers.get("Prefer", ""))
-    return min(float(wanted[1]), LONGEST_HOLD) if wanted and isinstance(request, ASGIRequest) else 0
+    return min(float(wanted[1]), LONGEST_HOLD) if wanted else 0

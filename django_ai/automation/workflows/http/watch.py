@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 from django.db import Error, connections
+from django.http import HttpResponse
 
 from ..models import WorkflowRun
 from ..runtime import rows
@@ -22,6 +23,10 @@ LOOK_EVERY = 0.5
 
 # A held request still keeps a thread of the server, though an idle one: more than this are not held.
 MOST_HELD = 1000
+
+
+# So many requests of a process are answered at once: when many runs move together, each answer takes a connection.
+MOST_ANSWERED = 8
 
 
 def state_of(sequence: int, status: str) -> str:
@@ -43,8 +48,24 @@ async def moves(run_id: int, state: str, seconds: float) -> bool | None:
     watch = _watches.setdefault(asyncio.get_running_loop(), _Watch())
     if len(watch.waiting) >= MOST_HELD:
         return None
-    await sync_to_async(_give_connections_back)()
     return await watch.moves(run_id, state, seconds)
+
+
+async def answered(answer: Callable[[], HttpResponse]) -> HttpResponse:
+    """Return an answer that needs the database, when it is its turn; its connection is given back then.
+
+    Invariant: under one event loop at most ``MOST_ANSWERED`` connections are taken by answers.
+    """
+    turns = _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MOST_ANSWERED))
+    async with turns:
+        return await sync_to_async(_alone)(answer)
+
+
+def _alone(answer: Callable[[], HttpResponse]) -> HttpResponse:
+    try:
+        return answer()
+    finally:
+        _give_connections_back()
 
 
 class _Watch:
@@ -90,6 +111,7 @@ class _Watch:
 
 
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 def _states(run_ids: set[int]) -> dict[int, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +56,12 @@ def _with(failures: list[dict[str, Any]], failure: dict[str, Any]) -> list[dict[
         return failures  # that it was broken off, for example
     known[failure["attempt"]] = failure
     return [known[attempt] for attempt in sorted(known)]
+
+
+def numbers_of(failure: Mapping[str, Any]) -> str:
+    """Return the number of a failed attempt as rows keep it, or the numbers of several that are kept as one."""
+    last, attempts = failure["attempt"], failure.get("attempts", 1)
+    return str(last) if attempts == 1 else f"{last - attempts + 1}–{last}"  # noqa: RUF001 - a range
 
 
 def failures_now(run: WorkflowRun) -> list[dict[str, Any]]:

@@ -36,6 +36,10 @@ PATIENCE_SECONDS = 10.0
 ASK_EVERY_SECONDS = 0.5
 
 
+# Columns of a run that may be large. What shows or sends many runs leaves them out, and so does what polls.
+LARGE = ("data", "inputs", "failures", "error")
+
+
 class Move(NamedTuple):
     """What is to be committed: a transition, and the message of the run's inbox that made it, if one did."""
 

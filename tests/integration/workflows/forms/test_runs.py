@@ -5,12 +5,12 @@ import threading
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import OperationalError, connections
+from django.db import OperationalError, connection, connections
 from django.test import AsyncClient
 
 from django_ai.automation import broker
 from django_ai.automation.workflows.core import complete, engine, step, workflow
-from django_ai.automation.workflows.http import watch
+from django_ai.automation.workflows.http import views, watch
 from django_ai.automation.workflows.http.watch import _Watch
 from django_ai.automation.workflows.models import WorkflowRun
 from django_ai.automation.workflows.statezero_action import statezero_action
@@ -188,3 +188,44 @@ def test_a_database_that_is_away_for_a_moment_ends_no_held_request(asked, hasty,
 
     assert converse(scenario).status_code == 200
     assert next(away, None) is None
+
+
+def test_of_many_held_requests_a_few_are_answered_at_once(asked, hasty, monkeypatch):
+    """All wait for one run, which moves: each answer takes a connection, of which the database has so many."""
+    present, most, lock = [0], [0], threading.Lock()
+    answer = views.RunView.get
+
+    def counted(self, request, run_id):
+        with lock:
+            present[0] += 1
+            most[0] = max(most[0], present[0])
+        try:
+            return answer(self, request, run_id)
+        finally:
+            with lock:
+                present[0] -= 1
+
+    async def scenario(client):
+        path = f"/forms/runs/{asked.pk}/"
+        first = await client.get(path)
+        headers = {"If-None-Match": first["ETag"], "Prefer": "wait=20"}
+        held = [asyncio.create_task(client.get(path, headers=headers)) for _ in range(40)]
+        while len(getattr(watch._watches.get(asyncio.get_running_loop()), "waiting", ())) < 40:
+            await asyncio.sleep(0.001)
+        monkeypatch.setattr(views.RunView, "get", counted)
+        await sync_to_async(engine.cancel)(asked.pk)
+        return await asyncio.gather(*held)
+
+    answers = converse(scenario)
+    assert {response.json()["status"] for response in answers} == {"cancelled"}
+    assert 0 < most[0] <= watch.MOST_ANSWERED
+
+
+def test_an_answer_gives_its_connection_back(asked):
+    async def scenario(client):
+        used = await watch.answered(lambda: engine.cancel(asked.pk) and connection.connection)
+        return used, await sync_to_async(lambda: connection.connection)()
+
+    used, left = converse(scenario)
+    assert used is not None
+    assert left is None or connection.vendor == "sqlite"

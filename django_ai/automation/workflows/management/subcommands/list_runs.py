@@ -16,6 +16,8 @@ from ..console import Column, age, status_colour
 from ..reading import as_data, error_of, status_of, waits_for
 from .base import Subcommand, add_json
 
+LONGEST_ERROR = 500
+
 
 def add_filters(parser: CommandParser) -> None:
     """Declare the options by which runs are chosen."""
@@ -61,7 +63,7 @@ class ListRuns(Subcommand):
         limit = options["limit"]
         if limit < 0:
             raise CommandError("--limit must be 0 or more.")
-        found = filtered(options).order_by("-pk")
+        found = filtered(options).defer("failures", "completion_display").order_by("-pk")
         runs = list(found[: limit + 1] if limit else found)
         shown, more = (runs[:limit], len(runs) > limit) if limit else (runs, False)
         if options["json"]:
@@ -100,5 +102,5 @@ def _row(run: WorkflowRun, now: datetime) -> list[str]:
         str(run.attempt) if run.attempt > 1 else "",
         waits_for(run, now),
         age(now - run.created_at),
-        error_of(run).partition("\n")[0],
+        error_of(run).partition("\n")[0][:LONGEST_ERROR],
     ]

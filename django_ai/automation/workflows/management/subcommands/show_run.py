@@ -16,6 +16,7 @@ from ...machine.statuses import FAILED
 from ...masking import Mask, changes_in
 from ...models import PastWait, Signal, SignalState, StepExecution, WaitOutcome, WorkflowRun
 from ...runtime.by_hand import against_retry
+from ...runtime.overtaken import numbers_of
 from .. import arguments
 from ..console import Column, age, bar, status_colour, took
 from ..reading import as_data, error_of, status_of, takes, waits_for
@@ -124,7 +125,7 @@ class ShowRun(Subcommand):
 
     def _failures(self, step: str, failures: Sequence[dict[str, Any]]) -> None:
         for failure in failures:
-            self.console.heading(f"{step}, attempt {failure['attempt']}, {failure['at']}")
+            self.console.heading(f"{step}, attempt {numbers_of(failure)}, {failure['at']}")
             self.console.line(self.mask.text(failure["traceback"] or failure["error"]))
 
 
