@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.apps import AppConfig, apps
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Tags
 from django.core.checks import Warning as CheckWarning
 from django.db import connections
 
@@ -28,6 +28,7 @@ from .machine.commands import WaitKind
 from .machine.correlation import check_wait
 from .machine.definition import WorkflowDefinition
 from .machine.keys import excluded
+from .machine.secret_places import unseen
 from .runtime import rows
 
 _LEADS = {
@@ -187,6 +188,24 @@ def _alternative(definition: WorkflowDefinition, edge: Edge) -> str:
     return f"Did you mean {close[0]!r}?" if close else f"The steps are: {', '.join(definition.steps)}."
 
 
+def check_secrets(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of fields of contexts whose types do not say what of them is secret, so that all of it is shown."""
+    chosen = [item for item in registry if app_configs is None or _app_of(item) in app_configs]
+    return [_of_unseen(item, found) for item in chosen if (found := unseen(item.context_class))]
+
+
+def _of_unseen(definition: WorkflowDefinition, found: Sequence[str]) -> CheckMessage:
+    cls = f"{definition.cls.__module__}.{definition.cls.__qualname__}"
+    of_context = f"the Context of workflow {definition.name!r}"
+    if "" in found:
+        text = f"No JSON schema can be made of {of_context}, so that all of it is masked."
+        hint = f"{definition.context_class.__qualname__}.model_json_schema() says why."
+    else:
+        text = f"In {of_context} anything may stand in {', '.join(found)}, so that no secret there is masked."
+        hint = "Give it a type, or json_schema_extra={'sensitive': True}, or False if it holds no secret."
+    return CheckWarning(text, hint=hint, obj=cls, id="django_ai.W012")
+
+
 def check_sqlite(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Warn of an SQLite file that loses work to "database is locked" as soon as two threads write."""
     alias = rows.alias()
@@ -251,3 +270,4 @@ _ISOLATION: dict[str, Callable[[Any], str]] = {"postgresql": _of_postgresql, "my
 
 for check in (check_settings, check_celery, check_workflows, check_emitted_events, check_sqlite, check_isolation):
     register_check(check)
+register_check(check_secrets, Tags.security, deploy=True)

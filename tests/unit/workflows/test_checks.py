@@ -5,6 +5,7 @@ import importlib
 import inspect
 import re
 import sys
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -437,3 +438,32 @@ def test_a_field_that_pydantic_never_writes_is_an_error():
     [(code, text, _)] = found(checks.check_workflows)
     assert code == "django_ai.E021"
     assert text.startswith("The field 'note' of the Context of workflow 'leaves_out' has exclude=True")
+
+
+def test_fields_that_may_hold_unseen_secrets_are_named_by_the_deployment_check():
+    @workflow("opaque")
+    class Opaque:
+        class Context(BaseModel):
+            number: int = 0
+            more: dict[str, Any] = {}
+            told: Any = Field(None, json_schema_extra={"sensitive": False})
+
+        @step(start=True)
+        def only(self):
+            return complete()
+
+    @workflow("unreadable")
+    class Unreadable:
+        class Context(BaseModel):
+            number: int = Field(0, json_schema_extra=lambda schema: schema["no such key"])
+
+        @step(start=True)
+        def only(self):
+            return complete()
+
+    texts = [text for code, text, _ in found(checks.check_secrets) if code == "django_ai.W012"]
+    opaque = "In the Context of workflow 'opaque' anything may stand in more, so that no secret there is masked."
+    unreadable = "No JSON schema can be made of the Context of workflow 'unreadable', so that all of it is masked."
+    assert {text for text in texts if "'opaque'" in text or "'unreadable'" in text} == {opaque, unreadable}
+    registered = django_checks.registry.registry.deployment_checks
+    assert documentation.explained(checks.check_secrets) in registered

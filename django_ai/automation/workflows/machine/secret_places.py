@@ -270,3 +270,31 @@ def masked(place: Place, value: Any, depth: int = 0) -> Any:
 def declared(place: Place, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that the Context declares, of arguments some of which are for the project's own code."""
     return {key: value for key, value in data.items() if place.key(key).schemas}
+
+
+def unseen(context_class: type[BaseModel]) -> list[str]:
+    """Return the paths of the fields whose types do not say what is secret; the empty path is the whole context.
+
+    A field that is marked with ``sensitive`` as False is left out, with all below it.
+    """
+    try:
+        json = context_class.model_json_schema(by_alias=False, schema_generator=_Generator)
+    except Exception:  # noqa: BLE001 - the project's code takes part, and may raise anything
+        return [""]
+    return list(dict.fromkeys(_unseen("", Place.of(json, json.get("$defs", {})), set())))
+
+
+def _unseen(path: str, place: Place, seen: set[int]) -> Iterator[str]:
+    if place.is_secret:
+        return
+    if place.is_opaque:
+        yield path
+    for schema in place.schemas:
+        if id(schema.json) not in seen:
+            seen.add(id(schema.json))
+            if schema.json.get("additionalProperties") is True and not schema.json.get("properties"):
+                yield path
+            for name, part in schema.parts():
+                below = f"{path}{name}" if name == "[]" else f"{path}.{name}".lstrip(".")
+                if part.get("sensitive") is not False:
+                    yield from _unseen(below, Place.of(part, schema.definitions), seen)

@@ -21,9 +21,10 @@ from pydantic import (
     field_serializer,
 )
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
-from django_ai.automation.workflows.machine.secret_places import MASK, UNDECLARED, masked, places_of
+from django_ai.automation.workflows.machine.secret_places import MASK, UNDECLARED, masked, places_of, unseen
 
 MARKED = {"json_schema_extra": {"sensitive": True}}
 Marked = Annotated[str, Field(**MARKED)]
@@ -237,3 +238,29 @@ def test_a_value_that_is_nested_too_deeply_is_masked():
     for _ in range(200):
         value = {"children": [value]}
     assert "'1'" not in str(masked(places_of(Tree), value))
+
+
+class Custom:
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source, handler):
+        return core_schema.no_info_plain_validator_function(lambda value: value)
+
+
+@pytest.mark.parametrize("kind", [Any, dict, list, dict[str, Any], list[dict], Any | None, Custom, tuple[Any, int]])
+def test_a_field_whose_type_does_not_say_what_is_secret_is_named(kind):
+    [path] = unseen(create_model("Context", held=(kind, ...)))
+    assert path.startswith("held")
+    assert unseen(create_model("Context", held=(kind, Field(json_schema_extra={"sensitive": False})))) == []
+    assert unseen(create_model("Context", held=(kind, Field(**MARKED)))) == []
+
+
+@pytest.mark.parametrize(
+    "kind", [int, str, date, list[str], dict[str, int], Tree, Tuple, Typed, Secret[str], SecretStr]
+)
+def test_a_field_whose_type_says_what_is_secret_is_not_named(kind):
+    assert unseen(create_model("Context", held=(kind, ...))) == []
+
+
+def test_an_opaque_field_is_named_with_its_path():
+    inner = create_model("Inner", extra=(Any, None))
+    assert unseen(create_model("Context", held=(list[inner], ...))) == ["held[].extra"]
