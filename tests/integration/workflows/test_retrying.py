@@ -441,6 +441,12 @@ def test_an_older_run_whose_code_was_missing_is_retried(payment, workflows):
     assert reloaded(run).status == "running"
 
 
+def test_a_fail_of_older_code_counts_whatever_newer_code_had_kept_of_an_earlier_failure(payment, ended):
+    run = ended(payment, ends=["refused"])
+    WorkflowRun.objects.filter(pk=run.pk).update(failure_kind="exception", retryable=True)
+    refuses(run, "fail()")
+
+
 # Many at once.
 
 

@@ -179,7 +179,9 @@ def _tell(model_admin: Any, request: HttpRequest, verb: Verb, progress: Progress
     said = f"{progress.done:,} run{'' if progress.done == 1 else 's'} {verb.done}."
     model_admin.message_user(request, said, messages.SUCCESS if progress.done else messages.WARNING)
     if progress.refused:
-        refused = f"{progress.refused:,} could not be {verb.done}: they had moved on. {progress.fault}".strip()
+        refused = (
+            f"{progress.refused:,} could not be {verb.done}: they had moved on, or refused. {progress.fault}".strip()
+        )
         model_admin.message_user(request, refused, messages.WARNING)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..machine.commands import CLOCKS, WaitKind
 from ..machine.payloads import fields_of
-from ..machine.statuses import FAILURE_LABELS, FailureKind
+from ..machine.statuses import FAILED, FAILURE_LABELS, FailureKind
 from ..masking import Mask, context_class_of
 from ..models import Suspension, WorkflowRun
 from ..runtime import signalling
@@ -41,7 +41,7 @@ def as_data(run: WorkflowRun) -> dict[str, Any]:
 def status_of(run: WorkflowRun) -> str:
     """Return where a run stands, and how it failed if that was not an exception."""
     kind = run.failure_kind
-    if not kind or kind == FailureKind.EXCEPTION:
+    if run.status != FAILED or not kind or kind == FailureKind.EXCEPTION:
         return str(run.status)
     return f"{run.status}, {FAILURE_LABELS.get(kind, kind)}"
 

@@ -98,10 +98,11 @@ def _failed_state(run: WorkflowRun) -> tuple[WorkflowDefinition | None, RunState
 
 
 def _is_repeatable(run: WorkflowRun) -> bool:
-    if run.status != FAILED or run.retryable is not None:
-        return run.retryable is not False
-    # Older code kept no more than history: an attempt that crashed is among the failures of its visit, the
-    # attempt that returned fail() is not, and a wait that timed out leaves no visit with attempts.
+    if run.retryable is False or run.failure_kind == FailureKind.FAIL:
+        return bool(run.retryable)
+    # History decides for a run that failed under older code, which left these columns as they were: an attempt
+    # that crashed is among the failures of its visit, the attempt that returned fail() is not, and a wait that
+    # timed out leaves no visit with attempts.
     visits = StepExecution.objects.using(rows.alias()).filter(run=run, sequence=run.sequence - 1, status=FAILED)
     visit = visits.first()
     return visit is None or not visit.attempts or any(it["attempt"] == visit.attempts for it in visit.failures)

@@ -82,6 +82,37 @@ def test_a_failed_run_goes_on_after_an_edit_and_a_retry(runs, chief, workflows):
     assert said == ["Edited the context (number).", "Retried from the step “file”."]
 
 
+@pytest.fixture
+def decided(runs):
+    """A run that ended by fail()."""
+    WorkflowRun.objects.filter(pk=runs["failed"].pk).update(retryable=False)
+    return runs["failed"]
+
+
+def test_a_run_whose_end_was_decided_is_retried_by_force_alone_after_a_second_confirmation(decided, chief):
+    shown = chief.get(page(decided)).content.decode()
+    assert "by fail()" in shown
+    assert "Retry by force" in shown
+    assert f'{doing(decided, "retry")}"' not in shown
+    assert chief.post(doing(decided, "retry")).status_code == 302
+    asked = chief.get(doing(decided, "force")).content.decode()
+    assert "its workflow decided that" in asked
+    assert chief.post(doing(decided, "force")).status_code == 200  # the tick is missing
+    assert state(decided)["status"] == "failed"
+    chief.post(doing(decided, "force"), {"repeat": "on"})
+    assert state(decided)["status"] == "running"
+    assert LogEntry.objects.get().change_message == "Retried by force from the step “file”."
+
+
+def test_to_retry_by_force_takes_the_permission_to_retry(decided, client_of):
+    assert client_of("view", "change", "cancel").post(doing(decided, "force"), {"repeat": "on"}).status_code == 403
+    assert state(decided)["status"] == "failed"
+
+
+def test_force_is_offered_for_no_run_that_a_retry_takes(runs, chief):
+    assert "Retry by force" not in chief.get(page(runs["failed"])).content.decode()
+
+
 def test_an_edit_changes_only_what_was_changed_and_keeps_secrets(runs, chief):
     run = runs["failed"]
     chief.post(doing(run, "edit"), {"context_number": "-1", "context_address": "x", "context_log": '["packed"]'})

@@ -105,6 +105,21 @@ def test_what_does_not_apply_is_told_beforehand_and_left_alone(runs, chief):
     assert statuses([runs["waiting"]]) == before
 
 
+def test_runs_whose_end_was_decided_are_left_out_of_a_bulk_retry(failing, chief):
+    decided, old, *others = failing
+    WorkflowRun.objects.filter(pk=decided.pk).update(retryable=False)
+    WorkflowRun.objects.filter(pk=old.pk).update(retryable=None, failure_kind=None)
+    asked = choose(chief, "retry", failing)
+    assert "1 of the selected runs cannot be retried" in asked.content.decode()
+    _, after = confirm(chief, asked)
+    told = after.content.decode()
+    assert "5 runs retried" in told
+    assert "1 could not be retried" in told
+    assert "fail()" in told
+    assert statuses([decided, old]) == {"failed"}
+    assert statuses(others) == {"running"}
+
+
 def test_a_run_that_cannot_be_moved_does_not_hold_up_the_others(failing, chief, monkeypatch):
     retry = engine.retry
 

@@ -40,6 +40,8 @@ ALL = {"waiting", "asleep", "completed", "failed", "cancelled", "retrying", "run
     [
         ({}, ALL),
         ({"status": "failed"}, {"failed"}),
+        ({"failure": "fail"}, {"failed"}),
+        ({"failure": "exception"}, set()),
         ({"workflow": "parcel"}, ALL),
         ({"workflow": "other"}, set()),
         ({"workflow": "parcel", "version": "1"}, ALL),
@@ -69,6 +71,10 @@ ALL = {"waiting", "asleep", "completed", "failed", "cancelled", "retrying", "run
 )
 def test_runs_are_found(found, query, expected):
     assert found(**query) == expected
+
+
+def test_the_list_marks_a_run_that_ended_by_fail(runs, chief):
+    assert chief.get(LIST).content.decode().count("ended by fail()") == 1
 
 
 def test_a_run_is_found_by_its_number(runs, found):

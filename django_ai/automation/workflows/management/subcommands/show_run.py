@@ -86,7 +86,7 @@ class ShowRun(Subcommand):
             ("key", self.mask.text(run.idempotency_key or "")),
             ("tags", ", ".join(tag.name for tag in run.tags.all())),
             ("owner", f"user {run.owner_id}" if run.owner_id is not None else ""),
-            ("parent", f"#{run.parent_run_id}" if run.parent_run_id else ""),
+            ("parent", f"#{run.parent_run_id}" if run.parent_run_id else "deleted" if run.parent_deleted else ""),
             ("started", f"{_time(run.created_at)}, {age(now - run.created_at)} ago"),
             ("ended", f"{_time(ended)}, after {took(ended - run.created_at)}" if run.finished_at else ""),
         ])  # fmt: skip
