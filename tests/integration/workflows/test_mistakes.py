@@ -27,7 +27,6 @@ from .declared import reloaded
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@workflow("mistaken_child")
 class Child:
     class Context(BaseModel):
         email: str
@@ -35,6 +34,11 @@ class Child:
     @step(start=True)
     def only(self):
         return complete()
+
+
+@pytest.fixture(autouse=True)
+def child():
+    return workflow("mistaken_child")(Child)
 
 
 def declare_mistake(body, **options):
