@@ -70,7 +70,8 @@ def _open_to_all(definition: WorkflowDefinition, *, is_served: bool) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    return " and ".join(map(repr, names))
+    *others, last = map(repr, names)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _titled(definition: WorkflowDefinition) -> str:

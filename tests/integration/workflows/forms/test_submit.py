@@ -236,7 +236,7 @@ def test_a_form_that_fails_for_ever_does_not_fill_the_row(forms, fragile):
 
 def test_a_failed_run_that_is_retried_shows_its_form_again(forms, fragile):
     assert forms.post("fragile", fragile, mood="failed").json()["status"] == "failed"
-    engine.retry(fragile)
+    engine.retry(fragile, force=True)
     assert forms.post("fragile", fragile, mood="good").status_code == 200
 
 

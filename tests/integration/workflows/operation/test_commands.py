@@ -343,6 +343,7 @@ def test_a_run_is_started_with_fields_of_all_kinds(call, delivery, django_user_m
         (["delivery", "--context", "[1]"], "--context takes a JSON object"),
         (["delivery", "tags:=[a]"], "tags is no JSON: Expecting value at character 2"),
         (["delivery", "order_id=1", "--owner", "nobody"], "--owner: there is no user 'nobody'."),
+        (["delivery", "order_id=1", "--owner", ""], "--owner: there is no user ''."),
         (["delivery", "order_id=1", "--workflow-version", "9"], "'9'"),
     ],
 )
