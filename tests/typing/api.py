@@ -112,7 +112,6 @@ def use_the_engine(user: User, run: WorkflowRun) -> None:
     assert_type(engine.retry(run.pk), WorkflowRun)
     assert_type(engine.retry(run, force=True), WorkflowRun)
     assert_type(fail("no", display_title="Sorry", retryable=True), Fail)
-    assert_type(run.failure_kind, str | None)
     run.retry(force=True)
     run.cancel("why")
     assert_type(run.waits_for, Suspension | None)
