@@ -19,6 +19,14 @@ def text(value: str) -> str:
     return value.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
+def text_of(error: BaseException) -> str:
+    """Return the text of an exception as ``text`` does; one whose class cannot make a text says so."""
+    try:
+        return text(str(error).strip())
+    except Exception as fault:  # noqa: BLE001 - a class of the user's may raise anything
+        return f"(its text cannot be made: {type(fault).__name__})"
+
+
 def texts(values: Mapping[str, str]) -> dict[str, str]:
     """Return these texts, each as ``text`` does."""
     return {key: text(value) for key, value in values.items()}

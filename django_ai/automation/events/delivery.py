@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from .. import storable
 from ..conf import settings
 from . import consequences, timing
 from .models import Event, database
@@ -55,7 +56,7 @@ def _call(subscription: Subscription, events: Sequence[Event]) -> str | None:
             subscription.handler(events)
     except Exception as error:  # the user's code may raise anything
         logger.exception("%s failed for %s", subscription.key, ", ".join(f"{event} ({event.pk})" for event in events))
-        text = consequences.redactor_of(*events)(f"{type(error).__name__}: {error}")[:LONGEST_ERROR]
+        text = consequences.redactor_of(*events)(f"{type(error).__name__}: {storable.text_of(error)}")[:LONGEST_ERROR]
         if transaction.get_connection(database()).needs_rollback:
             raise TransactionBroken(subscription, text) from error
         return text

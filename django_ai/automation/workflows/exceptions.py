@@ -176,20 +176,13 @@ class SignalRejected(WorkflowError, ValueError):
 
 def describe(error: BaseException) -> str:
     """Return the one line by which history and admin name an exception."""
-    text = kept(storable.text(_text_of(error)))
+    text = kept(storable.text_of(error))
     if isinstance(error, WorkflowError):
         return text
     line = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, BaseExceptionGroup):
         return f"{line}: {'; '.join(describe(inner) for inner in error.exceptions[:MOST_OF_GROUP])}"
     return line
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error).strip()
-    except Exception as fault:  # noqa: BLE001 - a class of the user's may raise anything
-        return f"(its text cannot be made: {type(fault).__name__})"
 
 
 def traceback_of(error: BaseException) -> str:

@@ -90,6 +90,25 @@ def test_two_handlers_of_one_key_are_refused_and_one_that_is_loaded_again_is_not
         subscribe("mine", second)
 
 
+class Mute(Exception):
+    def __str__(self):
+        raise AttributeError("no answer")
+
+
+def test_a_handler_whose_exception_has_no_text_fails_with_its_class_and_the_others_are_called(tick, heard):
+    @on_event("order_placed")
+    def fail(event):
+        raise Mute
+
+    placed = heard("order_placed")
+    Order.objects.create()
+    tick()
+    assert placed.names == ["order_placed"]
+    (event,) = Event.objects.failed()
+    (failure,) = [item for item in event.deliveries.values() if item["state"] == "failed"]
+    assert failure["error"] == "Mute: (its text cannot be made: AttributeError)"
+
+
 def test_what_a_failing_handler_wrote_is_undone_and_the_others_are_called(tick, heard):
     @on_event("order_placed")
     def write_and_fail(event):

@@ -207,6 +207,20 @@ def test_history_is_corrected_where_the_visit_has_ended_before_the_attempt(workf
     assert "went on beyond its lease" in visit.failures[0]["error"]
 
 
+def test_history_is_corrected_where_the_run_was_given_up_before_the_attempt_ended(workflows):
+    def body():
+        let_the_lease_run_out(run)
+        worker.execute(run.pk, run.sequence, 1)
+
+    declare(body, attempts=1, atomic=False)
+    run = engine.start("reasoned")
+    worker.execute(run.pk, run.sequence, 0)
+    (failure,) = run.step_executions.get().failures
+    assert reloaded(run).status == "failed"
+    assert "a call held its interpreter" in reloaded(run).error
+    assert "went on beyond its lease" in failure["error"]
+
+
 def test_a_run_that_was_cancelled_meanwhile_keeps_no_word_of_a_lease(workflows):
     declare(lambda: engine.cancel(run), atomic=False)
     run = engine.start("reasoned")

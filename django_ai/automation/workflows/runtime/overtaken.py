@@ -45,14 +45,18 @@ def _write(run_id: int, sequence: int, failure: dict[str, Any]) -> None:
             if run.attempt > failure["attempt"]:
                 failures = _with(run.failures, failure)
                 WorkflowRun.objects.using(rows.alias()).filter(pk=run_id).update(failures=failures)
-        elif visit := visits.filter(attempts__gt=failure["attempt"]).first():
+        elif (visit := visits.first()) and (visit.attempts > failure["attempt"] or _silent(visit.failures, failure)):
             visits.update(failures=_with(visit.failures, failure))
+
+
+def _silent(failures: list[dict[str, Any]], failure: dict[str, Any]) -> bool:
+    """Return whether the failures say of this attempt that its worker was lost, as those of a run that was given up."""
+    return any((said["attempt"], said["error"]) == (failure["attempt"], describe(WorkerLost())) for said in failures)
 
 
 def _with(failures: list[dict[str, Any]], failure: dict[str, Any]) -> list[dict[str, Any]]:
     known = {of_run["attempt"]: of_run for of_run in failures}
-    said = known.get(failure["attempt"])
-    if said is not None and said["error"] != describe(WorkerLost()):
+    if failure["attempt"] in known and not _silent(failures, failure):
         return failures  # that it was broken off, for example
     known[failure["attempt"]] = failure
     return [known[attempt] for attempt in sorted(known)]
