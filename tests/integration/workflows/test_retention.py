@@ -22,7 +22,7 @@ from django_ai.automation.workflows.core import (
 )
 from django_ai.automation.workflows.exceptions import DeclarationError
 from django_ai.automation.workflows.models import EventBurst, RunTag, Signal, StepExecution, WorkflowRun
-from django_ai.automation.workflows.runtime import retention, scheduler
+from django_ai.automation.workflows.runtime import inbox, retention, scheduler
 from tests.app.models import Receipt
 
 from .declared import declare_inquiry, reloaded
@@ -297,7 +297,7 @@ def test_what_has_ended_long_ago_is_found_by_an_index():
 def test_a_signal_kept_for_a_run_that_has_ended_is_missed_and_not_looked_at_again(workflows, body):
     declare(body=body)
     run = engine.start("short")
-    engine.signal("answer", run=run)
+    inbox.post_many([Signal(run_id=run.pk, kind="signal", name="answer")])
     workflows.drain()
     assert reloaded(run).status in ("completed", "failed")
     assert Signal.objects.get().state == "missed"

@@ -1,6 +1,8 @@
 """A signal does what its sender meant, or the sender is told why not."""
 
 from datetime import timedelta
+from decimal import Decimal
+from unittest import mock
 
 import pytest
 from django.core.management import call_command
@@ -8,9 +10,10 @@ from django.db import transaction
 from pydantic import BaseModel, Field
 
 from django_ai.automation.events import emit
+from django_ai.automation.workflows.authoring.registry import registry
 from django_ai.automation.workflows.core import complete, engine, goto, step, wait, wait_for_event, workflow
 from django_ai.automation.workflows.exceptions import IllegalMove, InvalidOption, SignalRejected, UnknownSignal
-from django_ai.automation.workflows.models import Signal, SignalKey, Suspension
+from django_ai.automation.workflows.models import Signal, SignalKey, Suspension, WorkflowRun
 from django_ai.automation.workflows.runtime import inbox, worker
 
 from .declared import declare_collector, declare_inquiry, reloaded
@@ -353,6 +356,84 @@ def test_an_event_is_not_sent_as_a_signal(workflows):
     emit("paid")
     workflows.drain()
     assert reloaded(run).status == "completed"
+
+
+def test_an_event_that_the_run_waits_for_later_is_no_signal_either(workflows):
+    @workflow("listens_later")
+    class ListensLater:
+        @step(start=True)
+        def first(self):
+            return wait("begin", then=self.last)
+
+        @step()
+        def last(self):
+            return wait_for_event("paid")
+
+    with pytest.raises(UnknownSignal, match="call emit"):
+        engine.signal("paid", run=engine.start(ListensLater))
+
+
+@pytest.mark.parametrize(("payload", "fits"), [({"approved": 1}, True), ({"approve": 1}, False), ({}, False)])
+def test_a_sender_without_the_code_of_a_workflow_knows_the_fields_of_its_wait(workflows, payload, fits):
+    run = waiting(workflows, one={"fields": ["approved"]})
+    with mock.patch.object(registry, "get", return_value=None):
+        if fits:
+            assert engine.signal("decision", payload, run=run) == 1
+        else:
+            with pytest.raises(SignalRejected, match=f"run #{run.pk}: "):
+                engine.signal("decision", payload, run=run)
+
+
+def test_a_field_may_be_sent_under_its_alias_by_a_sender_without_the_code(workflows):
+    @workflow("aliased")
+    class Aliased:
+        class Context(BaseModel):
+            order_id: int = Field(0, alias="orderId")
+
+        @step(start=True)
+        def ask(self):
+            return wait("decision", fields=["order_id"])
+
+    run = engine.start(Aliased)
+    workflows.drain()
+    with mock.patch.object(registry, "get", return_value=None):
+        assert engine.signal("decision", {"orderId": 7}, run=run) == 1
+    workflows.drain()
+    assert reloaded(run).data == {"orderId": 7}
+
+
+def test_a_nested_model_of_another_class_with_the_same_fields_merges(workflows):
+    class Sent(BaseModel):
+        price: Decimal
+
+    class Order(BaseModel):
+        lines: list[Sent]
+
+    class Line(BaseModel):
+        price: Decimal = Decimal(0)
+
+    @workflow("nested")
+    class Nested:
+        class Context(BaseModel):
+            lines: list[Line] = []
+
+        @step(start=True)
+        def ask(self):
+            return wait("ordered", payload=Order)
+
+    run = engine.start(Nested)
+    workflows.drain()
+    engine.signal("ordered", {"lines": [{"price": "1.50"}]}, run=run)
+    workflows.drain()
+    assert reloaded(run).data == {"lines": [{"price": "1.50"}]}
+
+
+def test_the_key_of_a_run_that_is_gone_goes_too(workflows):
+    run = engine.start(declare_approvals())
+    engine.signal("decision", run=run, key="k")
+    WorkflowRun.objects.filter(pk=run.pk)._raw_delete(WorkflowRun.objects.db)
+    inbox.forget([run.pk])
+    assert (SignalKey.objects.count(), Signal.objects.count()) == (0, 0)
 
 
 def test_a_run_that_is_named_needs_no_key_of_its_wait(workflows):

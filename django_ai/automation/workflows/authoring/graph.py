@@ -128,11 +128,15 @@ class Graph:
 
     def signals(self) -> frozenset[str] | None:
         """Return the names of all signals that a run may wait for, or None where the code does not say them all."""
-        names = {wait.name for wait in self.waits if wait.kind is WaitKind.SIGNAL}
-        if None in names or not all(node.readable and node.complete for node in self.nodes):
+        is_open = any(wait.kind is WaitKind.SIGNAL and wait.name is None for wait in self.waits)
+        if is_open or not all(node.readable and node.complete for node in self.nodes):
             return None
-        entries = {node.label for node in self.nodes if node.waits_for is WaitKind.SIGNAL}
-        return frozenset(entries | {name for name in names if name})
+        return self.names(WaitKind.SIGNAL)
+
+    def names(self, kind: WaitKind) -> frozenset[str]:
+        """Return the names of the signals or events that a run may wait for, as far as the code says them."""
+        entries = {node.label for node in self.nodes if node.waits_for is kind}
+        return frozenset(entries | {wait.name for wait in self.waits if wait.kind is kind and wait.name})
 
     def unreachable(self) -> tuple[Node, ...]:
         """Return the steps that no run can reach; none as long as an unknown edge may lead there."""

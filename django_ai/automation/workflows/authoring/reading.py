@@ -70,12 +70,18 @@ def _is_called_step(node: ast.FunctionDef) -> bool:
 
 def signals_of(definition: WorkflowDefinition) -> frozenset[str] | None:
     """Return the names of all signals that a run may wait for, or None where the code does not say them all."""
-    return _signals_of(definition.cls)
+    return _names_of(definition.cls)[0]
+
+
+def events_of(definition: WorkflowDefinition) -> frozenset[str]:
+    """Return the names of the events that a run may wait for, as far as the code says them."""
+    return _names_of(definition.cls)[1]
 
 
 @lru_cache(maxsize=1024)
-def _signals_of(cls: type) -> frozenset[str] | None:
-    return read_graph(vars(cls)[DEFINITION_ATTRIBUTE]).signals()
+def _names_of(cls: type) -> tuple[frozenset[str] | None, frozenset[str]]:
+    graph = read_graph(vars(cls)[DEFINITION_ATTRIBUTE])
+    return graph.signals(), graph.names(WaitKind.EVENT)
 
 
 class StepReading:
@@ -84,7 +90,8 @@ class StepReading:
     def __init__(self, definition: WorkflowDefinition, step: StepDefinition) -> None:
         self.edges: list[Edge] = []
         self.waits: list[WaitCall] = []
-        self._is_complete = True
+        # Of a function that wraps another one only the inner one is read.
+        self._is_complete = inspect.unwrap(step.function) is step.function
         self.mistakes: list[Mistake] = []
         self._definition = definition
         self._step = step
@@ -175,7 +182,7 @@ class StepReading:
     def _helper(self, call: ast.Call, source: Source, selves: Names) -> bool:
         function, bound = self._called(call.func, source, selves)
         helper = sources.find(function) if isinstance(function, FunctionType) else None
-        if helper is None:
+        if helper is None or helper.function is not function:
             return False
         arguments = zip(helper.parameters[bound:], call.args, strict=False)
         given = {name for name, value in arguments if sources.is_name(value, selves)}

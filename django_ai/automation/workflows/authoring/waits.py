@@ -12,7 +12,7 @@ from ...signatures import strict
 from ..exceptions import InvalidCommand
 from ..machine.commands import Wait, WaitKind
 from ..machine.correlation import fields_of
-from ..machine.payloads import Accepts, is_model
+from ..machine.payloads import Accepts, closed, is_model
 from .arguments import (
     StepReference,
     as_display,
@@ -179,6 +179,10 @@ def _model(payload: object) -> type[BaseModel]:
         raise InvalidCommand(
             f"payload={payload.__name__} has extra='allow', so it takes any field: delete that from its model_config."
         )
+    try:
+        closed(payload)
+    except Exception as error:
+        raise InvalidCommand(f"payload={payload.__name__} cannot be made to refuse unknown fields: {error}") from error
     return payload
 
 

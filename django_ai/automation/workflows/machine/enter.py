@@ -68,7 +68,7 @@ def suspension_of(
         on_timeout=wait.on_timeout,
         resumes_body=resumes_body,
         created_at=now,
-        accepts=wait.accepts,
+        accepts=wait.accepts.bound(contexts.class_of(context)) if wait.accepts and context is not None else None,
         display=wait.display,
     )
 

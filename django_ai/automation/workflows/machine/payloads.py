@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeGuard
 
@@ -54,6 +54,14 @@ class Accepts:
         """The fields of the Context that a payload may fill; only meaningful where ``keys`` is not None."""
         return tuple(dict.fromkeys((self.keys or {}).values()))
 
+    def bound(self, context_class: type[BaseModel]) -> Accepts:
+        """Return this with the further keys by which the Context lets its fields be given."""
+        if self.keys is None or self.model is not None:
+            return self
+        known = context_class.model_fields
+        more = {key: name for name in self.fields if name in known for key in all_keys(name, known[name])}
+        return replace(self, keys={**more, **self.keys})
+
     def undeclared(self, context_class: type[BaseModel]) -> list[str]:
         """Return the fields that the Context would have to declare and does not."""
         if context_class.model_config.get("extra") == "allow":
@@ -70,8 +78,7 @@ class Accepts:
             return payload
         if self.model is not None:
             return _validated(self.model, payload, context_class)
-        known = context_class.model_fields
-        keys = set(self.keys).union(*(all_keys(name, known[name]) for name in self.fields if name in known))
+        keys = self.bound(context_class).keys or {}
         # Of a model that is gone the keys are left; the Context has keys of its own.
         given = named(context_class, {self.keys.get(key, key): value for key, value in payload.items() if key in keys})
         faults = [(key, _unknown(key, self.keys)) for key in payload if key not in keys]
@@ -155,7 +162,7 @@ def _validated(model: type[BaseModel], payload: Mapping[str, Any], context_class
     clear = Redactor(secrets)
     try:
         # As JSON, for a payload is stored as JSON: a strict model takes the text of a date.
-        read = _closed(model).model_validate_json(json.dumps(dict(payload)))
+        read = closed(model).model_validate_json(json.dumps(dict(payload)))
     except ValidationError as error:
         # Not "from error": pydantic's own text quotes the values.
         keys = [key for name in model.model_fields for key in _keys_of_model(model, name)]
@@ -174,12 +181,14 @@ def _fault(detail: Any, keys: Sequence[str]) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=256)
-def _closed(model: type[BaseModel]) -> type[BaseModel]:
+def closed(model: type[BaseModel]) -> type[BaseModel]:
     """Return the model as one that refuses unknown fields, whatever its own configuration says."""
+    if model.model_config.get("extra") == "forbid":
+        return model
     metaclass: Any = type(model)
     namespace = {"__module__": model.__module__, "model_config": ConfigDict(extra="forbid")}
-    closed: type[BaseModel] = metaclass(model.__name__, (model,), namespace)
-    return closed
+    made: type[BaseModel] = metaclass(model.__name__, (model,), namespace)
+    return made
 
 
 def _find(text: str, near: Iterable[object]) -> type[BaseModel] | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from ... import clock
 from .. import logs
@@ -108,13 +108,18 @@ def withdraw_end(parent: WorkflowRun, child: WorkflowRun, now: datetime) -> bool
 
 def orphans() -> QuerySet[Signal]:
     """Return the messages to runs that were deleted: no constraint of the database holds these together."""
-    run = WorkflowRun.objects.using(rows.alias()).filter(pk=OuterRef("run_id"))
-    return Signal.objects.using(rows.alias()).filter(~Exists(run))
+    return Signal.objects.using(rows.alias()).filter(_is_without_run())
 
 
-def forget(run_id: int) -> None:
-    """Delete the messages of a run that was deleted; those of any other run stay."""
-    orphans().filter(run_id=run_id).delete()
+def forget(run_ids: Iterable[int]) -> None:
+    """Delete the messages of runs that were deleted, with their keys; those of any other run stay."""
+    run_ids = list(run_ids)
+    orphans().filter(run_id__in=run_ids).delete()
+    SignalKey.objects.using(rows.alias()).filter(_is_without_run(), run_id__in=run_ids).delete()
+
+
+def _is_without_run() -> Q:
+    return ~Q(Exists(WorkflowRun.objects.using(rows.alias()).filter(pk=OuterRef("run_id"))))
 
 
 def deliver(run: WorkflowRun, now: datetime) -> Move | None:

@@ -123,7 +123,7 @@ def _lock_and_move(run_id: int, decisions: Decisions, turn_of: TurnOf) -> Moved 
             with rows.transaction_of_runs():
                 run = vendors.way().lock(run_id)
                 if run is None:
-                    inbox.forget(run_id)
+                    inbox.forget([run_id])
                     return None
                 watch = rows.stopwatch(run)
                 move = decisions.locked(run, watch.now())

@@ -196,7 +196,7 @@ def _delete_orphans(size: int) -> Iterator[None]:
         run_ids = list(gone[:size])
         if not run_ids:
             return
-        inbox.orphans().filter(run_id__in=run_ids).delete()
+        inbox.forget(run_ids)
         last = run_ids[-1]
         yield
 

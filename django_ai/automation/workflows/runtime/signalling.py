@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...signatures import did_you_mean
-from ..authoring.reading import signals_of
+from ..authoring.reading import events_of, signals_of
 from ..exceptions import ContextInvalid, IllegalMove, InvalidOption, SignalRejected, UnknownSignal
 from ..machine import context as contexts
 from ..machine.commands import WaitKind
@@ -119,13 +119,14 @@ def _waits_for(run: WorkflowRun, name: str, kind: WaitKind = WaitKind.SIGNAL) ->
 
 def _check_known(run: WorkflowRun, name: str) -> None:
     """Raise UnknownSignal where the code of the run's workflow never waits for this signal."""
-    if _waits_for(run, name, WaitKind.EVENT):
-        raise UnknownSignal(f"{run} waits for the event {name!r}, not for a signal. {_use_emit(name)}")
+    definition = rows.definition_of(run)
     known = names_of(run)
     if known is not None and name in known:
         return
     if name.startswith(EVENT_PREFIX):
         raise UnknownSignal(_use_emit(name.removeprefix(EVENT_PREFIX)))
+    if _waits_for(run, name, WaitKind.EVENT) or (definition and name in events_of(definition) and known is not None):
+        raise UnknownSignal(f"{run} waits for the event {name!r}, not for a signal. {_use_emit(name)}")
     if known is not None:
         hint = did_you_mean(name, sorted(known), "It waits for")
         workflow = f"The workflow {run.name!r} of run #{run.pk}"
@@ -147,16 +148,17 @@ def _misfit(run: WorkflowRun, name: str, payload: Mapping[str, Any]) -> str | No
 def check_payload(run: WorkflowRun, name: str, payload: Mapping[str, Any]) -> None:
     """Check a payload against what the run waits for, if that is this signal, and against its Context.
 
-    Without the workflow's code, which this process may not have, the worker that delivers the signal checks.
+    Without the workflow's code, which this process may not have, the names of the fields alone are checked; the
+    worker that delivers the signal checks the rest.
 
     Raises:
         SignalRejected, ContextInvalid: it does not fit; ``faults`` names the fields.
     """
-    definition = rows.definition_of(run)
+    definition, accepts = rows.definition_of(run), accepts_of(run, name)
+    context_class = definition.context_class if definition else contexts.Unfitting
+    fields = accepts.read(payload, context_class) if accepts else payload
     if definition is None:
         return
-    accepts = accepts_of(run, name)
-    fields = accepts.read(payload, definition.context_class) if accepts else payload
     merged = contexts.merge(rows.context_of(run, definition), fields)
     if fields:
         columns.data_of(merged)  # which says whether it is too large

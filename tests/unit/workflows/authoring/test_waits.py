@@ -1,5 +1,7 @@
 """What a wait may say of the signals that it takes, and where a mistake in that is found."""
 
+from functools import wraps
+
 import pytest
 from pydantic import BaseModel, RootModel, SecretStr
 
@@ -17,6 +19,12 @@ class Decision(BaseModel):
 
 class Loose(BaseModel, extra="allow"):
     approved: bool
+
+
+class Unsuitable(BaseModel):
+    approved: bool
+
+    def __init_subclass__(cls, *, reason, **kwargs): ...
 
 
 class Number(RootModel[int]):
@@ -60,6 +68,7 @@ def test_a_wait_says_what_it_takes():
         ({"payload": dict}, "takes a pydantic model"),
         ({"payload": Number}, "takes a pydantic model"),
         ({"payload": Loose}, "has extra='allow'"),
+        ({"payload": Unsuitable}, "cannot be made to refuse unknown fields"),
         ({"fresh": "yes"}, "fresh= is True or False"),
         ({"correlate": "{order.id}"}, "only names of context fields"),
         ({"correlate": 7}, "takes a text"),
@@ -144,6 +153,22 @@ def test_a_computed_step_leaves_the_signals_known():
         return goto(self.context.name) if self.context.approved else wait("x")
 
     assert known_signals(only=only) == {"x"}
+
+
+def test_a_decorator_that_may_return_a_wait_of_its_own_leaves_the_signals_open():
+    def approved(function):
+        @wraps(function)
+        def inner(self):
+            return function(self) if self.context.approved else wait("approval")
+
+        return inner
+
+    @step(start=True)
+    @approved
+    def only(self):
+        return complete()
+
+    assert known_signals(only=only) is None
 
 
 def test_code_without_source_leaves_the_signals_open():
