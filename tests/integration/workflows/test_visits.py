@@ -246,11 +246,14 @@ def test_a_run_that_goes_from_wait_to_wait_has_its_visits_in_order(workflows):
 def test_a_next_step_that_cannot_be_entered_leaves_the_visit_completed(workflows):
     @workflow("no_entry")
     class NoEntry:
+        class Context(BaseModel):
+            reference: str = "x" * 201  # too long for a key
+
         @step(start=True)
         def begin(self):
             return wait("go")
 
-        @wait.for_signal("go", correlate="{missing}")
+        @wait.for_signal("go", correlate="{reference}")
         @step()
         def refuses(self):
             return complete()
