@@ -60,7 +60,9 @@ def _restart(run: WorkflowRun, form: Any) -> tuple[WorkflowRun, str]:
 
 def _cancel(run: WorkflowRun, form: Any) -> tuple[WorkflowRun, str]:
     reason = form.cleaned_data["reason"]
-    return engine.cancel(run, reason), f"Cancelled: {reason}" if reason else "Cancelled."
+    cancelled = engine.cancel(run, reason)
+    # The reason as it is kept: cleared of secrets.
+    return cancelled, f"Cancelled: {cancelled.error}" if reason else "Cancelled."
 
 
 def _wake(run: WorkflowRun, form: Any) -> tuple[WorkflowRun, str]:

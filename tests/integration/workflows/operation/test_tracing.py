@@ -4,10 +4,13 @@ import json
 from datetime import timedelta
 
 import pytest
+from pydantic import BaseModel, SecretStr
 
-from django_ai.automation.workflows.core import complete, engine, run_subflow, step, workflow
+from django_ai.automation.workflows.core import Retry, complete, engine, run_subflow, step, workflow
+from django_ai.automation.workflows.exceptions import FormFailed
 from django_ai.automation.workflows.models import WorkflowRun
-from django_ai.automation.workflows.runtime import worker
+from django_ai.automation.workflows.runtime import forms, worker
+from django_ai.automation.workflows.statezero_action import statezero_action
 
 from ..declared import declare_inquiry, reloaded
 
@@ -231,3 +234,30 @@ def test_a_broken_exporter_hurts_no_run(workflows, provider, monkeypatch, caplog
     workflows.drain()
     assert reloaded(run).status == "completed"
     assert "the tracer is broken" in caplog.text
+
+
+@pytest.mark.parametrize("as_form", [False, True])
+def test_no_span_tells_a_secret_of_the_context(workflows, exporter, provider, as_form):
+    pin = "swordfish-4711"
+    decorate = statezero_action(name="tell") if as_form else lambda function: function
+
+    @workflow("telling", default_retry=Retry(max_attempts=2, base_delay=timedelta(seconds=1)))
+    class Telling:
+        class Context(BaseModel):
+            code: SecretStr = SecretStr(pin)
+
+        @decorate
+        @step(start=True)
+        def only(self):
+            raise LookupError(f"nobody has {self.context.code.get_secret_value()}")
+
+    run = engine.start(Telling)
+    workflows.advance(timedelta(minutes=1))
+    if as_form:
+        with pytest.raises(FormFailed):
+            forms.submit(run.pk, forms.Post("tell", {}), lambda run: None)
+    spans = exporter.get_finished_spans()
+    told = [span.to_json() for span in spans]
+    assert any("LookupError" in text for text in told)
+    assert not any(pin in text for text in told)
+    assert any(event.name == "exception" for span in spans for event in span.events)
