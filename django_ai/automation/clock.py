@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage
+from django.core.checks import Warning as CheckWarning
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DateTimeField, Expression, Value
@@ -100,6 +105,25 @@ def recent(using: str = DEFAULT_DB_ALIAS) -> datetime:
     if watch is None or watch.elapsed() > ASK_EVERY_SECONDS:
         watch = _watches[using] = Stopwatch(read(using))
     return watch.now()
+
+
+def check_time_zone(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Warn of local times in the database whose clock is changed: what is an hour away there may be none, or two."""
+    if settings.USE_TZ or not _is_changed(settings.TIME_ZONE):
+        return []
+    zone = settings.TIME_ZONE or "the machine's zone"
+    text = f"USE_TZ is False, and clocks in {zone} are changed: a sleep or time-out across a change is an hour off."
+    hint = 'Set USE_TZ = True, or TIME_ZONE = "UTC". TIME_ZONE may stay as it is with USE_TZ.'
+    return [CheckWarning(text, hint=hint, id="django_ai.W004")]
+
+
+def _is_changed(name: str | None) -> bool:
+    """Return whether a zone's offset changes within the next years; of the machine's own zone nobody can tell."""
+    if not name:
+        return True
+    start = datetime.now(UTC)
+    zone = ZoneInfo(name)
+    return len({(start + timedelta(days=days)).astimezone(zone).utcoffset() for days in range(0, 1_100, 10)}) > 1
 
 
 class Stopwatch:

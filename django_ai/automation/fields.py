@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from . import storable
 
 
 class ExactCharField(models.CharField):  # type: ignore[type-arg]
@@ -17,3 +20,31 @@ class ExactCharField(models.CharField):  # type: ignore[type-arg]
         if connection.vendor == "mysql":
             parameters["collation"] = "utf8mb4_bin"
         return parameters
+
+
+class MomentField(models.DateTimeField):  # type: ignore[type-arg]
+    """A moment that a project gave; one that some time zone cannot show is read as the nearest that all can.
+
+    PostgreSQL stores years that Python does not know, and one such row would make every query fail that reads it.
+    """
+
+    def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
+        """Return it for migrations as the DateTimeField that it is in the database."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.DateTimeField", [*args], kwargs
+
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        """Return the SQL that reads the column."""
+        if compiler.connection.vendor != "postgresql":
+            return sql, params
+        return readable_moment(sql), [*params] * 3
+
+    def from_db_value(self, value: datetime | None, *_: object) -> datetime | None:
+        """Return the value as it is read."""
+        return None if value is None else storable.clamped(value)
+
+
+def readable_moment(sql: str) -> str:
+    """Return what reads a moment from PostgreSQL so that Python knows its year."""
+    earliest, latest = (f"'{bound:%Y-%m-%d}'" for bound in (storable.EARLIEST, storable.LATEST))
+    return f"CASE WHEN {sql} < {earliest} THEN {earliest} WHEN {sql} > {latest} THEN {latest} ELSE {sql} END"

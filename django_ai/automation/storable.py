@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 # MariaDB stores the years 1000 to 9999. The two days at either end leave room for any time zone.
 EARLIEST = datetime(1000, 1, 3, tzinfo=UTC)
 LATEST = datetime(9999, 12, 29, tzinfo=UTC)
+
+# The longest pause that is taken: a thousand years, which end within that calendar.
+LONGEST_PAUSE = timedelta(days=365_000)
 
 
 def text(value: str) -> str:
@@ -81,8 +84,18 @@ def _is_unicode(value: str) -> bool:
 
 
 def has_moment(moment: datetime) -> bool:
-    """Return whether every database stores an aware datetime and every time zone shows it."""
+    """Return whether every database stores a moment and every time zone shows it."""
     try:
-        return EARLIEST <= moment <= LATEST
-    except (OverflowError, TypeError, ValueError):  # a zone that has no offset, or a wrong one, at that moment
+        return _near(EARLIEST, moment) <= moment <= _near(LATEST, moment)
+    except Exception:  # noqa: BLE001 - a zone of the project's own may raise anything
         return False
+
+
+def clamped(moment: datetime) -> datetime:
+    """Return the nearest moment that every database stores and every time zone shows."""
+    return min(max(moment, _near(EARLIEST, moment)), _near(LATEST, moment))
+
+
+def _near(bound: datetime, moment: datetime) -> datetime:
+    """Return a bound as a naive datetime where the moment is one, as without USE_TZ."""
+    return bound if moment.utcoffset() is not None else bound.replace(tzinfo=None)

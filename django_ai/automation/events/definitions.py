@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any
 
+from .. import storable
 from ..signatures import wrong_callback
 
 NAME_LENGTH = 200
@@ -112,6 +113,8 @@ def name_fault(name: object) -> str | None:
         return f"An event's name is a text, not {name!r}."
     if not 0 < len(name) <= NAME_LENGTH:
         return f"An event's name must have 1 to {NAME_LENGTH} characters; {name[:40]!r} has {len(name)}."
+    if fault := storable.fault_of(name):
+        return f"An event's name must not be {fault}, as {name!r} is."
     return None
 
 

@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 LONGEST_ERROR = 2_000
 
+# In seconds.
+LONGEST_RETRY_PAUSE = 30 * 86_400
+
 
 class TransactionBroken(Exception):
     """A handler's error has ended the transaction of the whole batch, as a deadlock on MariaDB does."""
@@ -56,7 +59,8 @@ def _call(subscription: Subscription, events: Sequence[Event]) -> str | None:
             subscription.handler(events)
     except Exception as error:  # the user's code may raise anything
         logger.exception("%s failed for %s", subscription.key, ", ".join(f"{event} ({event.pk})" for event in events))
-        text = consequences.redactor_of(*events)(f"{type(error).__name__}: {storable.text_of(error)}")[:LONGEST_ERROR]
+        text = storable.text(f"{type(error).__name__}: {storable.text_of(error)}")
+        text = consequences.redactor_of(*events)(text)[:LONGEST_ERROR]
         if transaction.get_connection(database()).needs_rollback:
             raise TransactionBroken(subscription, text) from error
         return text
@@ -68,6 +72,6 @@ def mark_failed(event: Event, subscription: Subscription, error: str, now: datet
     attempts = event.deliveries.get(subscription.key, {}).get("attempts", 0) + 1
     failure: timing.Delivery = {"state": timing.FAILED, "error": error, "attempts": attempts}
     if attempts < settings.EVENT_ATTEMPTS:
-        pause = settings.EVENT_RETRY_SECONDS * 2 ** (attempts - 1)
-        failure["retry_at"] = (now + timedelta(seconds=pause)).isoformat()
+        pause = settings.EVENT_RETRY_SECONDS * 2 ** min(attempts - 1, 30)
+        failure["retry_at"] = (now + timedelta(seconds=min(pause, LONGEST_RETRY_PAUSE))).isoformat()
     event.deliveries[subscription.key] = failure

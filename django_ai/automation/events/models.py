@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from .. import clock
 from ..conf import require_app
-from ..fields import ExactCharField
+from ..fields import ExactCharField, MomentField
 from . import registry
 from .definitions import CORRELATION_LENGTH, ENTITY_ID_LENGTH, NAME_LENGTH
 from .statuses import EventStatus
@@ -68,12 +68,12 @@ class Event(models.Model):
     name = ExactCharField(max_length=NAME_LENGTH)
     entity_type = models.CharField(max_length=200, blank=True, help_text="The entity's model: app.model.")
     entity_id = models.CharField(max_length=ENTITY_ID_LENGTH, blank=True, help_text="The entity's primary key.")
-    at = models.DateTimeField(help_text="When the event is to occur.")
+    at = MomentField(help_text="When the event is to occur.")
     correlation = ExactCharField(max_length=CORRELATION_LENGTH, blank=True)
     data = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
     status = models.CharField(max_length=10, choices=EventStatus.choices, default=EventStatus.PENDING)
     occurred_at = models.DateTimeField(null=True, blank=True)
-    next_due_at = models.DateTimeField(null=True, blank=True)
+    next_due_at = MomentField(null=True, blank=True)
     armed_at = models.DateTimeField(help_text="Since when the event has been meant for its time.")
     deliveries = models.JSONField(default=dict, blank=True, help_text="What became of each subscription.")
     failures = models.PositiveIntegerField(default=0, help_text="Handlers that failed.")

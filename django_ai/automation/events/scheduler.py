@@ -8,6 +8,7 @@ from time import monotonic
 
 from django.db import InterfaceError, OperationalError
 
+from .. import storable
 from ..conf import settings
 from . import batch, delivery, guard, ledger
 from .models import Event, EventQuerySet, OpenBatch, database
@@ -78,5 +79,5 @@ def _occur_alone(number: int, opened: OpenBatch | None = None) -> int:
         logger.exception("Event #%s could not occur now; the scheduler tries again.", number)
     except Exception as error:
         logger.exception("Event #%s cannot occur.", number)
-        ledger.give_up(number, f"{type(error).__name__}: {error}")
+        ledger.give_up(number, storable.text(f"{type(error).__name__}: {error}"))
     return 1

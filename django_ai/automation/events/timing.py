@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from django.utils import timezone
 
+from .. import storable
 from .subscriptions import Subscription
 
 logger = logging.getLogger(__name__)
@@ -53,8 +54,9 @@ def moment_of(at: datetime, offset: Any) -> datetime | None:
     not keep the event from the others: the call is left out, and the log says why.
     """
     by_calendar = not isinstance(offset, timedelta) and timezone.is_aware(at)
-    start = timezone.localtime(at, timezone.get_default_timezone()) if by_calendar else at
+    start = at
     try:
+        start = timezone.localtime(at, timezone.get_default_timezone()) if by_calendar else at
         moment = start + offset
     except OverflowError:
         return None
@@ -64,7 +66,7 @@ def moment_of(at: datetime, offset: Any) -> datetime | None:
     if not isinstance(moment, datetime) or timezone.is_aware(moment) is not timezone.is_aware(at):
         logger.error("The offset %r makes %r of %s, so nothing is called then.", offset, moment, start)
         return None
-    return moment
+    return moment if storable.has_moment(moment) else None
 
 
 def due(event: Timed, subscribed: Iterable[Subscription], now: datetime) -> Due:

@@ -16,6 +16,7 @@ from django.db import DatabaseError
 from django.db.models import DateField, Model
 from django.utils import timezone
 
+from .. import storable
 from .definitions import CORRELATION_LENGTH, ENTITY_ID_LENGTH, EventDefinition
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,9 @@ def as_data(given: object) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise TypeError(f"the data of an event must be a dict, not {given!r}")
     data = dict(given)
-    json.dumps(data, cls=DjangoJSONEncoder)
+    fault = storable.fault_in(json.loads(json.dumps(data, cls=DjangoJSONEncoder)))
+    if fault:
+        raise TypeError(f"the data of an event must be what every database stores, and has {fault}")
     return data
 
 
@@ -92,7 +95,7 @@ def pk_text(entity: Model) -> str:
     text = entity._meta.pk.value_to_string(entity)
     if len(text) > ENTITY_ID_LENGTH:
         raise Misdeclared(f"primary keys of events have at most {ENTITY_ID_LENGTH} characters, not {len(text)}")
-    return text
+    return _stored("a primary key", text)
 
 
 def correlation_text(value: object) -> str:
@@ -104,6 +107,12 @@ def correlation_text(value: object) -> str:
     text = "" if value is None else str(value)
     if len(text) > CORRELATION_LENGTH:
         raise Misdeclared(f"correlation keys have at most {CORRELATION_LENGTH} characters, not {len(text)}")
+    return _stored("a correlation key", text)
+
+
+def _stored(what: str, text: str) -> str:
+    if fault := storable.fault_of(text):
+        raise Misdeclared(f"{what} must not be {fault}")
     return text
 
 
@@ -153,8 +162,10 @@ def _verdict(definition: EventDefinition, entity: Model) -> Verdict:
 
 
 def _date(definition: EventDefinition, entity: Model) -> datetime | None:
+    """Return when a row's event occurs; None without a date, and for one that stands for "never" such as 9999-12-31."""
     field = date_column(definition, type(entity))
-    return moment(field, getattr(entity, field.attname))
+    date = moment(field, getattr(entity, field.attname))
+    return date if date is None or storable.has_moment(date) else None
 
 
 def _correlation(definition: EventDefinition, entity: Model) -> str:
@@ -173,4 +184,4 @@ def _attribute(entity: Model, path: str) -> object:
 
 def _fault(definition: EventDefinition, entity: Model, error: Exception) -> Faulty:
     logger.error("Event %r of %s #%s: %s", definition.name, entity._meta.label, entity.pk, error, exc_info=error)
-    return Faulty(f"{type(error).__name__}: {error}")
+    return Faulty(storable.text(f"{type(error).__name__}: {error}"))

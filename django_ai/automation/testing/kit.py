@@ -14,7 +14,7 @@ from django.db.models import Min, Model, QuerySet
 from django.test import TestCase
 from django.utils import timezone
 
-from .. import broker, clock
+from .. import broker, clock, storable
 from ..events import announcing
 from ..events import scheduler as events
 from ..events.models import Event
@@ -76,6 +76,8 @@ class Workflows:
         """
         if delta < timedelta(0):
             raise ValueError("Time does not run backwards: advance() takes a positive timedelta.")
+        if delta > storable.LONGEST_PAUSE:
+            raise ValueError("advance() takes a timedelta of at most a thousand years.")
         target = timezone.now() + delta
         self.drain()
         while (moment := _next_moment(after=timezone.now())) is not None and moment <= target:

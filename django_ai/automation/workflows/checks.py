@@ -12,6 +12,7 @@ from django.core.checks import Warning as CheckWarning
 from django.db import connections
 
 from ..broker import check_celery
+from ..clock import check_time_zone
 from ..conf import check_settings
 from ..documentation import register_check
 from ..events import names
@@ -268,6 +269,7 @@ def _of_mysql(level: Any) -> str:
 # By Django's name of the database's vendor, what OPTIONS may say.
 _ISOLATION: dict[str, Callable[[Any], str]] = {"postgresql": _of_postgresql, "mysql": _of_mysql}
 
-for check in (check_settings, check_celery, check_workflows, check_emitted_events, check_sqlite, check_isolation):
+_SURROUNDINGS = (check_settings, check_celery, check_time_zone, check_sqlite, check_isolation)
+for check in (*_SURROUNDINGS, check_workflows, check_emitted_events):
     register_check(check)
 register_check(check_secrets, Tags.security, deploy=True)

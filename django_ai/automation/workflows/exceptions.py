@@ -194,11 +194,11 @@ def traceback_of(error: BaseException) -> str:
 
 
 def kept(text: str) -> str:
-    """Return an error or a traceback as far as it is kept: its beginning and its end, and how much is left out.
+    """Return an error or a traceback as it is kept: as every database takes it, its beginning and its end, and how much is left out.
 
     The ellipses stand at the very cuts, where half of a secret may be left: redaction looks there.
     """
-    most = settings.MAX_ERROR_LENGTH
+    most, text = settings.MAX_ERROR_LENGTH, storable.text(text)
     if len(text) <= most:
         return text
     room = most - 60

@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from ..fields import ExactCharField
+from ..fields import ExactCharField, MomentField
 from . import display
 from .machine.commands import WaitKind
 from .machine.statuses import FINAL, WorkflowStatus
@@ -260,8 +260,8 @@ class Suspension(models.Model):
     kind = models.CharField(max_length=10, choices=KIND_CHOICES)
     name = ExactCharField(max_length=200, blank=True)
     correlation = ExactCharField(max_length=200, null=True, blank=True)
-    due_at = models.DateTimeField(null=True, blank=True)
-    since = models.DateTimeField(null=True, blank=True)
+    due_at = MomentField(null=True, blank=True)
+    since = MomentField(null=True, blank=True)
     then = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null: there is none
     on_timeout = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null: there is none
     resumes_body = models.BooleanField(default=False)
@@ -288,7 +288,7 @@ class EventBurst(models.Model):
     workflow = ExactCharField(max_length=200)
     key = ExactCharField(max_length=200)
     event_ids = models.JSONField(default=list)
-    due_at = models.DateTimeField()
+    due_at = MomentField()
     error = models.TextField(blank=True, help_text="Why the run could not be started so far.")
 
     class Meta:

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import re
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.db.backends.sqlite3.base import DatabaseWrapper
 from pydantic import BaseModel, Field
 
-from django_ai.automation import broker, conf, documentation
+from django_ai.automation import broker, clock, conf, documentation
 from django_ai.automation.events import EventDefinition, names
 from django_ai.automation.workflows import checks
 from django_ai.automation.workflows.authoring.graph import MistakeKind
@@ -467,3 +468,18 @@ def test_fields_that_may_hold_unseen_secrets_are_named_by_the_deployment_check()
     assert {text for text in texts if "'opaque'" in text or "'unreadable'" in text} == {opaque, unreadable}
     registered = django_checks.registry.registry.deployment_checks
     assert documentation.explained(checks.check_secrets) in registered
+
+
+@pytest.mark.parametrize(
+    ("use_tz", "zone", "warns"),
+    [
+        (True, "America/New_York", False),
+        (False, "America/New_York", True),
+        (False, "UTC", False),
+        (False, "Asia/Tokyo", False),
+        (False, None, True),
+    ],
+)
+def test_local_times_whose_clock_is_changed_are_warned_of(monkeypatch, use_tz, zone, warns):
+    monkeypatch.setattr(clock, "settings", SimpleNamespace(USE_TZ=use_tz, TIME_ZONE=zone))
+    assert [code for code, *_ in found(clock.check_time_zone)] == ["django_ai.W004"] * warns

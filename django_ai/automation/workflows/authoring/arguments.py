@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from ... import storable
 from ..exceptions import InvalidCommand
 from ..machine.commands import Command
 from .methods import LONGEST_NAME, NAME_ATTRIBUTE
@@ -47,13 +48,20 @@ def as_name(name: object, where: str) -> str:
         raise InvalidCommand(f"{where} needs a name, not {name!r}.")
     if len(name) > LONGEST_NAME:
         raise InvalidCommand(f"{where}: a name has at most {LONGEST_NAME} characters, this one has {len(name)}.")
+    if fault := storable.fault_of(name):
+        raise InvalidCommand(f"{where}: a name must not be {fault}, as {name!r} is.")
     return str.__str__(name)  # of an enumeration's member its value
 
 
 def as_moment(value: object, where: str) -> datetime:
-    """Return a moment. Raises InvalidCommand unless it is an aware datetime."""
+    """Return a moment. Raises InvalidCommand unless it is an aware datetime that every database stores."""
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise InvalidCommand(f"{where} takes an aware datetime (see django.utils.timezone), not {value!r}.")
+    if not storable.has_moment(value):
+        raise InvalidCommand(
+            f"{where} takes a moment of the years {storable.EARLIEST.year} to {storable.LATEST.year} (with some days"
+            f" to spare for time zones), not {value!r}. To wait for ever, wait for a signal."
+        )
     return value
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from ... import storable
 from ...events.definitions import name_fault
 from ...events.subscriptions import WrongSubscription, total_offset
 from ...signatures import strict, wrong_callback
@@ -79,8 +80,9 @@ def _trigger(event: str, offset: Any, minutes: Any, debounce: Any, debounce_key:
         when = total_offset(offset, minutes)
     except WrongSubscription as error:
         raise DeclarationError(f"{where}{error}") from None
-    if debounce is not None and not (isinstance(debounce, timedelta) and debounce > timedelta(0)):
-        raise DeclarationError(f"{where}debounce= takes a positive timedelta, not {debounce!r}.")
+    longest = storable.LONGEST_PAUSE
+    if debounce is not None and not (isinstance(debounce, timedelta) and timedelta(0) < debounce <= longest):
+        raise DeclarationError(f"{where}debounce= takes a positive timedelta of at most a thousand years.")
     if debounce_key is not None and debounce is None:
         raise DeclarationError(f"{where}debounce_key= needs debounce= beside it.")
     if debounce_key is not None and (fault := wrong_callback(debounce_key, None)):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from ... import storable
 from ...signatures import strict
 from ..exceptions import ContextMissing, DeclarationError, InvalidCommand
 from ..machine.correlation import check_wait
@@ -128,7 +129,7 @@ def _check_options(
     if not isinstance(cls, type):
         raise DeclarationError(f"@workflow({name!r}) decorates a class, not {cls!r}.")
     for what, text, longest in (("name", name, LONGEST_NAME), ("version", version, LONGEST_VERSION)):
-        if not isinstance(text, str) or not 0 < len(text) <= longest:
+        if not isinstance(text, str) or not 0 < len(text) <= longest or storable.fault_of(text):
             raise DeclarationError(f"{cls.__name__}: {what}={text!r} must be a text of 1 to {longest} characters.")
     if retention is not None and not (isinstance(retention, timedelta) and retention > timedelta(0)):
         raise DeclarationError(f"{cls.__name__}: retention={retention!r} must be a positive timedelta.")

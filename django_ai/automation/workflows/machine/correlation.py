@@ -7,6 +7,7 @@ from string import Formatter
 
 from pydantic import BaseModel
 
+from ... import storable
 from ...signatures import did_you_mean
 from ..exceptions import InvalidCommand
 from .commands import Wait
@@ -73,6 +74,8 @@ def correlation_key(wait: Wait, context: BaseModel) -> str | None:
             f"correlate={wait.correlate!r} of the wait for {wait.name!r} gives a key of {len(key)} characters;"
             f" at most {LONGEST_KEY} are possible."
         )
+    if fault := storable.fault_of(key):
+        raise InvalidCommand(f"correlate={wait.correlate!r} of the wait for {wait.name!r} gives {fault} as its key.")
     return key
 
 

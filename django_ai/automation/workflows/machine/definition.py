@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ... import storable
 from ..exceptions import InvalidCommand, NoStartStep, UnknownStep, WorkflowError
 from ..metadata import StepDisplayMetadata
 from .commands import Wait
@@ -61,7 +62,7 @@ class Retry:
 
 
 def _is_delay(value: object) -> bool:
-    return isinstance(value, timedelta) and value >= timedelta(0)
+    return isinstance(value, timedelta) and timedelta(0) <= value <= storable.LONGEST_PAUSE
 
 
 def _is_number(value: object, least: float, most: float) -> bool:
@@ -76,8 +77,8 @@ def _are_exceptions(value: object) -> bool:
 # Each argument of Retry, what is right for it, and how that is said.
 _RETRY_ARGUMENTS: tuple[tuple[str, Callable[[object], bool], str], ...] = (
     ("max_attempts", lambda value: isinstance(value, int) and value >= 1, "an integer of at least 1"),
-    ("base_delay", _is_delay, "a timedelta that is not negative"),
-    ("max_delay", _is_delay, "a timedelta that is not negative"),
+    ("base_delay", _is_delay, "a timedelta that is not negative, and at most a thousand years"),
+    ("max_delay", _is_delay, "a timedelta that is not negative, and at most a thousand years"),
     ("backoff_factor", lambda value: _is_number(value, 1, sys.float_info.max), "a number of at least 1"),
     ("jitter", lambda value: _is_number(value, 0, 1), "a number between 0 and 1"),
     ("non_retryable", _are_exceptions, "a tuple of exception types"),

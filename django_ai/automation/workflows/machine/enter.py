@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
 
+from ... import storable
 from ..exceptions import InvalidCommand
 from . import context as contexts
 from .commands import Wait, WaitKind
@@ -74,13 +76,14 @@ def suspension_of(
 
 
 def moment(now: datetime, delay: timedelta | None, *, back: bool = False) -> datetime | None:
-    """Return ``now`` moved by ``delay``. Raises InvalidCommand past the end of the calendar."""
+    """Return ``now`` moved by ``delay``. Raises InvalidCommand where no database stores that moment."""
     if delay is None:
         return None
-    try:
-        return now - delay if back else now + delay
-    except OverflowError:
-        raise InvalidCommand(f"{delay} from now is past the end of the calendar.") from None
+    with suppress(OverflowError):
+        moved = now - delay if back else now + delay
+        if storable.has_moment(moved):
+            return moved
+    raise InvalidCommand(f"{delay} from now is past the end of the calendar.")
 
 
 def clamped(progress: float | None, otherwise: float) -> float:

@@ -135,7 +135,7 @@ def _clear(context: BaseModel, text: str) -> str:
 
 def _culprit(context: BaseModel) -> str:
     """Return the first field that cannot be written, for an error."""
-    for name in type(context).model_fields:
+    for name in (*type(context).model_fields, *(context.__pydantic_extra__ or {})):
         try:
             context.model_dump_json(include={name}, round_trip=True, warnings=False)
         except Exception:  # noqa: BLE001 - a serializer of the user's may raise anything

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from ... import storable
 from ...conf import settings
 from ..exceptions import ContextInvalid, IllegalMove
 from ..machine import context as contexts
@@ -39,7 +40,7 @@ def edit(run_id: int, fields: Mapping[str, Any]) -> WorkflowRun:
         Signal.objects.using(rows.alias()).create(
             run=run,
             kind=SignalKind.EDIT,
-            payload=known,
+            payload=storable.data(known),
             sequence=run.sequence,
             state=SignalState.DELIVERED,
             changes=changes,

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ... import storable
 from ...conf import settings
 from ..exceptions import ContextTooLarge, kept
 from ..machine import storing
@@ -37,7 +38,7 @@ def of_run(transition: Transition, now: datetime, *, claim: bool) -> dict[str, A
         "error": kept(transition.error),
         "failure_kind": transition.failure_kind,
         "retryable": transition.retryable,
-        "completion_display": dict(transition.completion_display),
+        "completion_display": storable.texts(transition.completion_display),
         "lease_until": now + rows.lease() if claim else None,
         "updated_at": now,
         "finished_at": now if transition.status in FINAL else None,
@@ -84,7 +85,7 @@ def of_wait(
         resumes_body=wait.resumes_body,
         # The step that made the wait may run in another process than those that send it a signal.
         accepts=wait.accepts.stored(run.sequence) if wait.accepts else None,
-        display=dict(wait.display),
+        display=storable.texts(wait.display),
         visit=dict(visit),
         created_at=wait.created_at or now,
     )

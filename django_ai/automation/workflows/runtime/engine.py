@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Never
 
 from django.core.serializers.json import DjangoJSONEncoder
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from ...signatures import strict
 from ..exceptions import InvalidOption, SignalRejected
@@ -203,7 +203,7 @@ def _jsonable(payload: Mapping[str, Any]) -> dict[str, Any]:
     encode = DjangoJSONEncoder().default
     try:
         data: dict[str, Any] = to_jsonable_python(dict(payload), fallback=encode)
-    except (TypeError, PydanticSerializationError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise SignalRejected(f"The signal's payload cannot be stored as JSON: {error}") from error
     return data
 

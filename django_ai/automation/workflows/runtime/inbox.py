@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from ... import clock
+from ... import clock, storable
 from .. import logs
 from ..exceptions import ContextInvalid, SignalRejected
 from ..machine.commands import WaitKind
@@ -242,4 +242,4 @@ def reject(message: Signal, error: Exception) -> None:
 def _mark(message: Signal, state: SignalState, error: str = "", **columns: Any) -> None:
     # Another worker may have delivered it since, when the run had become able to take it.
     still = Signal.objects.using(rows.alias()).filter(pk=message.pk, state=SignalState.PENDING)
-    still.update(state=state, error=error, dispatched_at=None, **columns)
+    still.update(state=state, error=storable.text(error), dispatched_at=None, **columns)

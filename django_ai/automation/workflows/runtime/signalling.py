@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ... import storable
 from ...signatures import did_you_mean
 from ..authoring.reading import events_of, signals_of
 from ..exceptions import ContextInvalid, IllegalMove, InvalidOption, SignalRejected, UnknownSignal
@@ -78,8 +79,9 @@ class Sending:
             outcome.rejections.append((run.pk, reason))
             return
         # Without a sequence it is kept, and notes which wait the sender may have seen.
+        payload = storable.data(self.payload)  # of a field that nobody declares the value does not matter
         numbers = {"sequence": run.sequence} if bound else {"run_sequence": run.sequence}
-        message = Signal(run_id=run.pk, kind=SignalKind.SIGNAL, name=self.name, payload=self.payload, **numbers)
+        message = Signal(run_id=run.pk, kind=SignalKind.SIGNAL, name=self.name, payload=payload, **numbers)
         outcome.accepted.append(message)
 
     def _post(self, outcome: Outcome) -> int:
@@ -96,6 +98,8 @@ def check_name(name: object) -> str:
     """Return the name of a signal. Raises InvalidOption where it is none."""
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
         raise InvalidOption(f"A signal's name has 1 to {LONGEST_NAME} characters, not {name!r}.")
+    if fault := storable.fault_of(name):
+        raise InvalidOption(f"A signal's name must not be {fault}, as {name!r} is.")
     return name
 
 
@@ -103,6 +107,8 @@ def _waiting(name: str, correlate: object | None) -> Iterator[WorkflowRun]:
     """Yield the runs that wait for a signal now, in pages: a cursor would not survive a pooler of transactions."""
     waits = Suspension.objects.using(rows.alias()).filter(kind=WaitKind.SIGNAL, name=name)
     if correlate is not None:
+        if fault := storable.fault_of(str(correlate)):
+            raise InvalidOption(f"correlate= must not be {fault}, as {correlate!r} is.")
         waits = waits.filter(correlation=str(correlate))
     page: Sequence[Suspension] = list(waits.select_related("run").order_by("pk")[:PAGE])
     while page:
@@ -158,6 +164,8 @@ def check_payload(run: WorkflowRun, name: str, payload: Mapping[str, Any]) -> No
     context_class = definition.context_class if definition else contexts.Unfitting
     fields = accepts.read(payload, context_class) if accepts else payload
     if definition is None:
+        if fault := storable.fault_in(payload):
+            raise SignalRejected(fault)
         return
     merged = contexts.merge(rows.context_of(run, definition), fields)
     if fields:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 from django.db import connections
 from django.db.models import Field, JSONField, Model
 
+from ...fields import MomentField, readable_moment
 from ..models import WorkflowRun
 from . import rows
 from .writes import NewRow
@@ -34,7 +35,12 @@ def quoted(name: str | None) -> str:
 @cache
 def columns(model: type[Model]) -> str:
     """Return the columns of a model, in the order in which ``instance`` takes their values."""
-    return ", ".join(f"{table(model)}.{quoted(field.column)}" for field in model._meta.concrete_fields)
+    return ", ".join(_read(field) for field in model._meta.concrete_fields)
+
+
+def _read(field: AnyField) -> str:
+    column = f"{table(field.model)}.{quoted(field.column)}"
+    return readable_moment(column) if isinstance(field, MomentField) else column
 
 
 def execute(text: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:

@@ -13,6 +13,7 @@ from django.db.models import Model
 from django.db.models.fields import AutoFieldMixin
 from pydantic import BaseModel
 
+from ... import storable
 from ..authoring.registry import registry
 from ..exceptions import ContextInvalid, InvalidOption
 from ..machine.definition import WorkflowDefinition
@@ -144,3 +145,5 @@ def check_text(what: str, text: object, longest: int) -> None:
     # MariaDB takes two texts that differ in blanks at the end for the same.
     if not isinstance(text, str) or not 0 < len(text) <= longest or text != text.strip():
         raise InvalidOption(f"{what} must be 1 to {longest} characters, with no blank at either end, not {text!r}.")
+    if fault := storable.fault_of(text):
+        raise InvalidOption(f"{what} must not be {fault}, as {text!r} is.")
