@@ -2,10 +2,10 @@
 
 import math
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_ai.automation import storable
@@ -30,6 +30,7 @@ def test_a_text_is_escaped_where_a_database_refuses_it(text, stored):
     assert (storable.fault_of(text) is None) is (text == stored)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_can_be_stored_when_it_is_escaped(text):
     stored = storable.text(text)
@@ -95,9 +96,9 @@ def test_a_moment_of_the_calendar_is_one(moment):
     assert storable.clamped(moment) == moment
 
 
+@settings(deadline=None)
 @given(st.datetimes(timezones=st.sampled_from([UTC, TOKYO, ZoneInfo("Pacific/Honolulu")])))
 def test_a_clamped_moment_can_be_shown_in_every_zone(moment):
     near = storable.clamped(moment)
     for name in ("Asia/Tokyo", "Pacific/Kiritimati", "Pacific/Honolulu", "Etc/GMT+12"):
-        assert name in available_timezones()
         assert storable.has_moment(near.astimezone(ZoneInfo(name)))

@@ -194,9 +194,10 @@ def traceback_of(error: BaseException) -> str:
 
 
 def kept(text: str) -> str:
-    """Return an error or a traceback as it is kept: as every database takes it, its beginning and its end, and how much is left out.
+    """Return an error or a traceback as it is kept: its beginning and its end, and how much is left out.
 
-    The ellipses stand at the very cuts, where half of a secret may be left: redaction looks there.
+    Characters that a database refuses are escaped. The ellipses stand at the very cuts, where half of a
+    secret may be left: redaction looks there.
     """
     most, text = settings.MAX_ERROR_LENGTH, storable.text(text)
     if len(text) <= most:

@@ -10,7 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import (
     AliasChoices,
@@ -429,6 +429,7 @@ RAW = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Everything,
