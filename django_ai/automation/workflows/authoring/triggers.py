@@ -82,7 +82,9 @@ def _trigger(event: str, offset: Any, minutes: Any, debounce: Any, debounce_key:
         raise DeclarationError(f"{where}{error}") from None
     longest = storable.LONGEST_PAUSE
     if debounce is not None and not (isinstance(debounce, timedelta) and timedelta(0) < debounce <= longest):
-        raise DeclarationError(f"{where}debounce= takes a positive timedelta of at most a thousand years.")
+        raise DeclarationError(
+            f"{where}debounce= takes a positive timedelta, not {debounce!r}, and at most a thousand years."
+        )
     if debounce_key is not None and debounce is None:
         raise DeclarationError(f"{where}debounce_key= needs debounce= beside it.")
     if debounce_key is not None and (fault := wrong_callback(debounce_key, None)):
