@@ -15,6 +15,7 @@ from django_ai.automation.events.models import Event
 from django_ai.automation.testing import Workflows, workflow_testing
 from django_ai.automation.workflows.core import (
     Command,
+    Django,
     Retry,
     SubflowResult,
     WorkflowStatus,
@@ -176,3 +177,15 @@ def mistakes(run: WorkflowRun) -> None:
     EventDefinition("paid", date_field=3)  # type: ignore[arg-type]
     StepDisplayMetadata(title="No")  # type: ignore[call-arg]
     assert run.waits_for is None or run.waits_for.kind
+
+
+class Sale(BaseModel):
+    buyer: Django[User]
+    seller: Django[User] | None = None
+
+
+def rows_in_a_context(sale: Sale) -> None:
+    assert_type(sale.buyer, User)
+    assert_type(sale.seller, User | None)
+    assert_type(sale.buyer.username, str)
+    sale.buyer = "nobody"  # type: ignore[assignment]

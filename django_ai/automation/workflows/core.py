@@ -3,6 +3,7 @@
 from .authoring.commands import complete, fail, goto, run_subflow, sleep
 from .authoring.current import get_context
 from .authoring.steps import step
+from .authoring.stored_rows import Django
 from .authoring.subflow import SubflowResult
 from .authoring.triggers import event_workflow
 from .authoring.waits import wait, wait_for_event
@@ -14,6 +15,7 @@ from .runtime.engine import engine
 
 __all__ = [
     "Command",
+    "Django",
     "Retry",
     "SubflowResult",
     "WorkflowStatus",

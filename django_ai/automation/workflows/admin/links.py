@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from django.apps import apps
 from django.db.models import Model
@@ -30,9 +30,18 @@ def models_of(context_class: type[BaseModel] | None) -> dict[str, str]:
     found = {}
     for name, field in (context_class.model_fields if context_class else {}).items():
         extra = field.json_schema_extra
-        if isinstance(extra, Mapping) and isinstance(extra.get("model"), str):
-            found.update(dict.fromkeys(all_keys(name, field), str(extra["model"])))
+        declared = str(extra.get("model", "")) if isinstance(extra, Mapping) else ""
+        if label := declared or _model_in(field.annotation):
+            found.update(dict.fromkeys(all_keys(name, field), label))
     return found
+
+
+def _model_in(annotation: Any) -> str:
+    """Return the label of the model in an annotation such as ``Django[Order] | None``, or an empty text."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return str(annotation._meta.label)
+    parts = (getattr(annotation, "__origin__", None), *get_args(annotation))
+    return next((label for part in parts if part is not annotation and (label := _model_in(part))), "")
 
 
 def of_row(label: str, key: Any) -> str:

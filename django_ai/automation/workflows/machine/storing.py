@@ -54,7 +54,7 @@ def as_json(context: BaseModel) -> str:
     by_alias = keys_of(type(context)).by_alias
     try:
         # A value of a wrong type only makes pydantic warn; reading it back says it as an error.
-        text = context.model_dump_json(by_alias=by_alias, round_trip=True, warnings=False)
+        text = context.model_dump_json(by_alias=by_alias, round_trip=True, warnings=False, fallback=_key)
         if ASTERISKS in text:
             secrets = context.model_dump(by_alias=by_alias, round_trip=True, warnings=False)
             text = to_json(_reveal(from_json(text), secrets)).decode()
@@ -131,6 +131,13 @@ def _revalidated(context: ContextT) -> ContextT:
 
 def _clear(context: BaseModel, text: str) -> str:
     return redactor(type(context), context)(text)
+
+
+def _key(value: Any) -> Any:
+    """Return the primary key of a row that a payload's model has read; reading back refuses it elsewhere."""
+    if not hasattr(value, "_meta") or value.pk is None:
+        raise TypeError(f"a {type(value).__qualname__} is no JSON")
+    return value.pk
 
 
 def _culprit(context: BaseModel) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Never
 
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import Model
 from pydantic_core import to_jsonable_python
 
 from ...signatures import strict
+from ..authoring.stored_rows import key_of
 from ..exceptions import InvalidOption, SignalRejected
 from ..machine.decide import decide
 from ..machine.happenings import Cancelled, Happening
@@ -200,12 +202,15 @@ def _load(run: RunReference) -> WorkflowRun:
 def _jsonable(payload: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(payload, Mapping):
         raise SignalRejected(f"A signal's payload is a dict of fields, not a {type(payload).__name__}.")
-    encode = DjangoJSONEncoder().default
     try:
-        data: dict[str, Any] = to_jsonable_python(dict(payload), fallback=encode)
+        data: dict[str, Any] = to_jsonable_python(dict(payload), fallback=_encode)
     except (TypeError, ValueError, RecursionError) as error:
         raise SignalRejected(f"The signal's payload cannot be stored as JSON: {error}") from error
     return data
+
+
+def _encode(value: Any) -> Any:
+    return key_of(value) if isinstance(value, Model) else DjangoJSONEncoder().default(value)
 
 
 def _move(reference: RunReference, happening: Happening) -> WorkflowRun:
