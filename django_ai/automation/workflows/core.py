@@ -3,7 +3,6 @@
 from .authoring.commands import complete, fail, goto, run_subflow, sleep
 from .authoring.current import get_context
 from .authoring.steps import step
-from .authoring.stored_rows import Django
 from .authoring.subflow import SubflowResult
 from .authoring.triggers import event_workflow
 from .authoring.waits import wait, wait_for_event
@@ -12,6 +11,7 @@ from .machine.commands import Command
 from .machine.definition import Retry
 from .machine.statuses import WorkflowStatus
 from .runtime.engine import engine
+from .stored_rows import Django
 
 __all__ = [
     "Command",

@@ -10,11 +10,11 @@ from django.db.models import Model
 from pydantic_core import to_jsonable_python
 
 from ...signatures import strict
-from ..authoring.stored_rows import key_of
 from ..exceptions import InvalidOption, SignalRejected
 from ..machine.decide import decide
 from ..machine.happenings import Cancelled, Happening
 from ..models import WorkflowRun
+from ..stored_rows import key_of
 from . import by_hand, commit, rows, vendors
 from .signalling import Sending, check_name
 from .starting import LONGEST_KEY, Starter, check_text

@@ -12,7 +12,7 @@ from django.db.models import Model
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from ..exceptions import ContextInvalid
+from .exceptions import ContextInvalid
 
 Row = TypeVar("Row", bound=Model)
 
