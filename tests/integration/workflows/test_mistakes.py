@@ -18,7 +18,7 @@ from django_ai.automation.workflows.core import (
     wait,
     workflow,
 )
-from django_ai.automation.workflows.exceptions import ContextInvalid, InvalidOption, OutsideStep
+from django_ai.automation.workflows.exceptions import ContextInvalid, InvalidCommand, InvalidOption, OutsideStep
 from django_ai.automation.workflows.machine.commands import Wait
 from django_ai.automation.workflows.models import WorkflowRun
 
@@ -175,6 +175,13 @@ def test_start_many_takes_a_list_of_dicts(contexts):
 def test_each_of_many_contexts_is_a_dict(context):
     with pytest.raises(ContextInvalid, match=r"contexts\[0\]: .*starts with a dict of fields, start\(Child, email=…\)"):
         engine.start_many(Child, [context])
+
+
+def test_the_names_of_fields_are_texts():
+    with pytest.raises(ContextInvalid, match="takes fields by names that are texts, not 5"):
+        engine.start_many(Child, [{5: "a"}])
+    with pytest.raises(InvalidCommand, match="takes fields by names that are texts, not 5"):
+        run_subflow(Child, "joined", context={5: "a"})
 
 
 def test_an_argument_that_create_context_needs_is_named():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -59,6 +59,9 @@ def misfit(definition: WorkflowDefinition, given: Mapping[str, Any], *more: str)
         more: further names that the author may have meant, such as the options of run_subflow.
     """
     inputs = inputs_of(definition)
+    keys: Iterable[object] = given
+    if strange := [key for key in keys if not isinstance(key, str)]:
+        return f"{definition.name!r} takes fields by names that are texts, not {strange[0]!r}."
     if unknown := inputs.unknown(given):
         names = sorted(inputs.names)
         hint = closest(unknown, [*names, *more]) or did_you_mean(unknown, names)
