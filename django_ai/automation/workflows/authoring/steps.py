@@ -109,9 +109,8 @@ def _time(timeout: object) -> timedelta | None:
 def _names(aliases: object) -> tuple[str, ...]:
     names = tuple(aliases) if isinstance(aliases, list | tuple | set | frozenset) else (None,)
     if not all(isinstance(name, str) and 0 < len(name) <= LONGEST_NAME for name in names):
-        raise DeclarationError(
-            f"@step(aliases={aliases!r}) must be a list of names that the step had before, each of at most {LONGEST_NAME} characters."
-        )
+        what = f"a list of names that the step had before, each of at most {LONGEST_NAME} characters"
+        raise DeclarationError(f"@step(aliases={aliases!r}) must be {what}.")
     return names
 
 
