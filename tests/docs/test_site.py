@@ -38,7 +38,7 @@ PUBLIC = (
 INTERNAL = {
     "django_ai.automation.events.models": {"database", "entities", "entity_key"},
     "django_ai.automation.events.signals": {"send_after_commit"},
-    "django_ai.automation.workflows.exceptions": {"describe", "pydantic_reasons", "storable"},
+    "django_ai.automation.workflows.exceptions": {"describe", "kept", "pydantic_faults", "traceback_of"},
     "django_ai.automation.workflows.metadata": {"jsonable"},
     "django_ai.automation.workflows.models": {"ExactCharField", "SignalKind", "SignalState", "WaitOutcome"},
     "django_ai.automation.workflows.permissions": {
