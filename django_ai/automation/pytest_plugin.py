@@ -1,8 +1,8 @@
-"""The pytest plugin: the fixture ``workflows``."""
+"""The pytest plugin: the fixture ``workflows``, and what a failed test forgot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,3 +18,25 @@ def workflows(db: None) -> Iterator[Workflows]:
 
     with workflow_testing() as kit:
         yield kit
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Tell a test that fails while nothing has run what it forgot."""
+    try:
+        return (yield)
+    except Exception as error:
+        _add_note(error, item)
+        raise
+
+
+def _add_note(error: Exception, item: pytest.Item) -> None:
+    from django.apps import apps
+
+    if not (apps.models_ready and apps.is_installed("django_ai.automation.workflows")):
+        return
+    try:
+        from .testing import forgotten
+    except ImportError:  # without the extra that brings time-machine
+        return
+    forgotten.add_note(error, has_kit="workflows" in getattr(item, "fixturenames", ()))

@@ -156,6 +156,8 @@ def use_the_kit() -> None:
         assert_type(workflows, Workflows)
         assert_type(workflows.drain(), int)
         workflows.advance(timedelta(days=1))
+        assert_type(workflows.run(Child, total=3), WorkflowRun)
+        assert_type(workflows.finish(engine.start("child")), WorkflowRun)
 
 
 def mistakes(run: WorkflowRun) -> None:

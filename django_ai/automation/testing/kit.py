@@ -18,8 +18,13 @@ from .. import broker, clock, storable
 from ..events import announcing
 from ..events import scheduler as events
 from ..events.models import Event
-from ..workflows.models import EventBurst, Suspension
-from ..workflows.runtime import bursts, childless, dispatch, rows, scheduler, waits, worker
+from ..workflows.machine.commands import CLOCKS, WaitKind
+from ..workflows.machine.statuses import FAILED, FINAL
+from ..workflows.models import EventBurst, Suspension, WorkflowRun
+from ..workflows.runtime import bursts, childless, dispatch, notices, rows, scheduler, waits, worker
+from ..workflows.runtime.engine import engine
+from ..workflows.runtime.hearing import Claimed, Listener
+from . import forgotten
 
 Message = tuple[str, tuple[Any, ...], float]
 
@@ -39,6 +44,7 @@ class Workflows:
     def __init__(self, traveller: time_machine.Traveller) -> None:
         self._traveller = traveller
         self._queue: deque[Message] = deque()
+        self._errors = Errors()
 
     def publish(self, task: str, args: tuple[Any, ...], countdown: float = 0, **_: Any) -> None:
         """Take a message in place of the broker. What has a countdown is the clock's to bring."""
@@ -80,11 +86,50 @@ class Workflows:
             raise ValueError("advance() takes a timedelta of at most a thousand years.")
         target = timezone.now() + delta
         self.drain()
-        while (moment := _next_moment(after=timezone.now())) is not None and moment <= target:
-            self._traveller.move_to(moment)
+        self._travel(target)
+
+    def _travel(self, target: datetime) -> None:
+        while timezone.now() < target:
+            moment = _next_moment(after=timezone.now())
+            self._traveller.move_to(target if moment is None else min(moment, target))
             self.drain()
-        self._traveller.move_to(target)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Keep the exceptions of steps inside the block."""
+        notices.listeners.append(self._errors)
+        try:
+            yield
+        finally:
+            notices.listeners.remove(self._errors)
+
+    def run(self, workflow: str | type, /, *args: Any, **kwargs: Any) -> WorkflowRun:
+        """Start a run as ``engine.start`` does, run it to its end as ``finish`` does, and return it."""
+        return self.finish(engine.start(workflow, *args, **kwargs))
+
+    def finish(self, run: WorkflowRun) -> WorkflowRun:
+        """Run a run to its end, its children included, and return it as it is then; ``run`` itself is refreshed.
+
+        The clock moves on past sleeps and the pauses between attempts. It does not move on to a time-out.
+
+        Raises:
+            AssertionError: the run waits for somebody's answer.
+            Exception: what the step raised by which the run failed, with the step's traceback. A run that
+                ``fail()`` or a time-out ended is returned.
+        """
         self.drain()
+        run.refresh_from_db()
+        while run.status not in FINAL:
+            last = _innermost(run)
+            wait = last.waits_for
+            if wait is None or wait.kind not in CLOCKS or wait.due_at is None or wait.due_at <= timezone.now():
+                raise AssertionError(_unfinished(run, last))
+            self._travel(wait.due_at)
+            run.refresh_from_db()
+        error = self._errors.of(run)
+        if error is not None:
+            raise error
+        return run
 
     def _look(self) -> None:
         # In a TestCase nothing ever commits, so the messages come from where a real scheduler has
@@ -101,6 +146,46 @@ class Workflows:
         if not self._queue:
             with _commits():
                 childless.tell_all()
+
+
+class Errors(Listener):
+    """Keeps, of each run that failed, the exception of its step."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[int, Exception]] = {}
+
+    def raised(self, claim: Claimed, error: Exception) -> None:
+        """Take the exception of an attempt; the last one is why the run failed."""
+        run = claim.run
+        if run.status == FAILED:
+            self._found[run.pk] = run.sequence, error
+
+    def of(self, run: WorkflowRun) -> Exception | None:
+        """Return the exception by which a run failed, or None where no exception is the reason."""
+        sequence, error = self._found.get(run.pk, (-1, None))
+        if error is None or run.status != FAILED or sequence != run.sequence:
+            return None
+        error.add_note(f"{run} failed at step {run.current_step!r}.")
+        return error
+
+
+def _innermost(run: WorkflowRun) -> WorkflowRun:
+    """Return the run, or the child at the end of the chain of children that it waits for."""
+    wait = run.waits_for
+    while wait is not None and wait.kind == WaitKind.CHILD and run.active_subworkflow_run_id:
+        run = WorkflowRun.objects.using(rows.alias()).get(pk=run.active_subworkflow_run_id)
+        wait = run.waits_for
+    return run
+
+
+def _unfinished(run: WorkflowRun, last: WorkflowRun) -> str:
+    wait = last.waits_for
+    what = f"{wait.kind} {wait.name!r}" if wait else "code that is not here"
+    where = "" if last.pk == run.pk else f" of its child {last}"
+    return (
+        f"{run} has not ended: step {last.current_step!r}{where} waits for the {what}."
+        " Send what it waits for, or advance() to the time-out, then finish() it."
+    )
 
 
 def _commits() -> Any:
@@ -126,5 +211,9 @@ def workflow_testing() -> Iterator[Workflows]:
     """Drive workflows by hand inside the block; time stands still unless ``advance`` moves it."""
     with time_machine.travel(timezone.now(), tick=False) as traveller, clock.use_process_clock():
         workflows = Workflows(traveller)
-        with mock.patch.object(broker, "publisher", workflows.publish):
-            yield workflows
+        with mock.patch.object(broker, "publisher", workflows.publish), workflows.listening():
+            try:
+                yield workflows
+            except Exception as error:
+                forgotten.add_note(error, has_kit=True)
+                raise
