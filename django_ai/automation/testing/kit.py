@@ -152,9 +152,9 @@ class Errors(Listener):
     """Keeps, of each run that failed, the exception of its step."""
 
     def __init__(self) -> None:
-        self._found: dict[int, tuple[int, Exception]] = {}
+        self._found: dict[int, tuple[int, BaseException]] = {}
 
-    def raised(self, claim: Claimed, error: Exception) -> None:
+    def raised(self, claim: Claimed, error: BaseException) -> None:
         """Take the exception of an attempt; the last one is why the run failed."""
         run = claim.run
         if run.status == FAILED:
@@ -165,6 +165,9 @@ class Errors(Listener):
         sequence, error = self._found.get(run.pk, (-1, None))
         if error is None or run.status != FAILED or sequence != run.sequence:
             return None
+        if not isinstance(error, Exception):  # such as SystemExit, which is not to end the test's process
+            reason, error = error, AssertionError(f"{run} failed: {run.error}")
+            error.__cause__ = reason
         error.add_note(f"{run} failed at step {run.current_step!r}.")
         return error
 

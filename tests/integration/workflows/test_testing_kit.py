@@ -249,3 +249,12 @@ def statements_of(workflows, way, laps):
 def test_each_lap_of_a_loop_costs_the_same_however_long_it_is(workflows, way):
     short, middle, long = (statements_of(workflows, way, laps) for laps in (20, 40, 80))
     assert long - middle <= 2.1 * (middle - short)
+
+
+def test_a_step_that_exits_fails_the_test_and_does_not_end_it(workflows):
+    def exits(self):
+        raise SystemExit("out of paper")
+
+    with pytest.raises(AssertionError, match="out of paper") as raised:
+        workflows.run(declare(exits, retry=Retry(max_attempts=1)))
+    assert isinstance(raised.value.__cause__, SystemExit)
