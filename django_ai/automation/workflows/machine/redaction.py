@@ -6,7 +6,7 @@ import html
 import json
 import re
 from base64 import b64encode, urlsafe_b64encode
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -204,7 +204,7 @@ def _parts_of(place: Place, value: Any) -> Iterator[tuple[Place, Any]] | None:
     named = _fields_of(value)
     if named is not None:
         return ((_key(place, name), inner) for name, inner in named.items())
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, list | tuple | set | frozenset | deque):
         return ((ANYTHING if place.is_opaque else place.item(index), inner) for index, inner in enumerate(value))
     return None
 
@@ -231,7 +231,7 @@ def _texts(value: Any, depth: int = 0) -> Iterator[str]:
     named = _fields_of(value)
     if hasattr(value, "get_secret_value"):
         yield from _texts(value.get_secret_value(), depth + 1)
-    elif named is not None or isinstance(value, list | tuple | set | frozenset):
+    elif named is not None or isinstance(value, list | tuple | set | frozenset | deque):
         for part in named.values() if named is not None else value:
             yield from _texts(part, depth + 1)
     elif isinstance(value, bytes):

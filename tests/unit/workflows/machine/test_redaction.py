@@ -5,6 +5,7 @@ import dataclasses
 import html
 import json
 import traceback
+from collections import deque
 from decimal import Decimal
 from enum import Enum
 from typing import Any, NamedTuple
@@ -135,6 +136,7 @@ class Context(BaseModel):
         ({"pair": Tuple(SecretStr("alpha"))}, {"alpha"}),
         ({"listed": Listed([SecretStr("alpha")])}, {"alpha"}),
         ({"anything": {"deep": [SecretStr("alpha")]}}, {"alpha"}),
+        ({"anything": deque([SecretStr("alpha")]), "marked": deque(["beta"])}, {"alpha", "beta"}),
     ],
 )
 def test_secrets_are_found_in_a_context_as_a_step_leaves_it(fields, expected):
