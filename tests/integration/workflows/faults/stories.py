@@ -125,7 +125,7 @@ def repaired(world: World) -> None:
     run = begun(world, Repaired)
     world.until(has(run, "failed"))
     again = WorkflowRun.objects.filter(pk=run.pk).exclude(sequence=2)
-    world.client(lambda: engine.retry(run), done=again.first)
+    world.client(lambda: engine.retry(run, force=True), done=again.first)
     world.until(WorkflowRun.objects.filter(pk=run.pk, status="failed", sequence=4).exists)
 
 
