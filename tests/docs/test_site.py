@@ -38,7 +38,13 @@ PUBLIC = (
 INTERNAL = {
     "django_ai.automation.events.models": {"database", "entities", "entity_key"},
     "django_ai.automation.events.signals": {"send_after_commit"},
-    "django_ai.automation.workflows.exceptions": {"describe", "kept", "pydantic_faults", "traceback_of"},
+    "django_ai.automation.workflows.exceptions": {
+        "describe",
+        "kept",
+        "pydantic_faults",
+        "pydantic_reasons",
+        "traceback_of",
+    },
     "django_ai.automation.workflows.metadata": {"jsonable"},
     "django_ai.automation.workflows.models": {"ExactCharField", "SignalKind", "SignalState", "WaitOutcome"},
     "django_ai.automation.workflows.permissions": {
