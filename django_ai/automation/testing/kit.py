@@ -41,10 +41,10 @@ MOST_MESSAGES = 100_000
 class Workflows:
     """Drives all workflows of a test; get one from the fixture ``workflows`` or ``workflow_testing()``."""
 
-    def __init__(self, traveller: time_machine.Traveller) -> None:
+    def __init__(self, traveller: time_machine.Traveller, errors: Errors) -> None:
         self._traveller = traveller
         self._queue: deque[Message] = deque()
-        self._errors = Errors()
+        self._errors = errors
 
     def publish(self, task: str, args: tuple[Any, ...], countdown: float = 0, **_: Any) -> None:
         """Take a message in place of the broker. What has a countdown is the clock's to bring."""
@@ -93,15 +93,6 @@ class Workflows:
             moment = _next_moment(after=timezone.now())
             self._traveller.move_to(target if moment is None else min(moment, target))
             self.drain()
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Keep the exceptions of steps inside the block."""
-        notices.listeners.append(self._errors)
-        try:
-            yield
-        finally:
-            notices.listeners.remove(self._errors)
 
     def run(self, workflow: str | type, /, *args: Any, **kwargs: Any) -> WorkflowRun:
         """Start a run as ``engine.start`` does, run it to its end as ``finish`` does, and return it."""
@@ -172,6 +163,15 @@ class Errors(Listener):
         return error
 
 
+@contextmanager
+def _listening(errors: Errors) -> Iterator[None]:
+    notices.listeners.append(errors)
+    try:
+        yield
+    finally:
+        notices.listeners.remove(errors)
+
+
 def _innermost(run: WorkflowRun) -> WorkflowRun:
     """Return the run, or the child at the end of the chain of children that it waits for."""
     wait = run.waits_for
@@ -213,8 +213,9 @@ def _earliest(model: type[Model], column: str, after: datetime) -> datetime | No
 def workflow_testing() -> Iterator[Workflows]:
     """Drive workflows by hand inside the block; time stands still unless ``advance`` moves it."""
     with time_machine.travel(timezone.now(), tick=False) as traveller, clock.use_process_clock():
-        workflows = Workflows(traveller)
-        with mock.patch.object(broker, "publisher", workflows.publish), workflows.listening():
+        errors = Errors()
+        workflows = Workflows(traveller, errors)
+        with mock.patch.object(broker, "publisher", workflows.publish), _listening(errors):
             try:
                 yield workflows
             except Exception as error:
