@@ -28,11 +28,15 @@ from .declared import reloaded
 HOUR = timedelta(hours=1)
 
 
-@workflow("visited_child")
 class Child:
     @step(start=True)
     def only(self):
         return wait("child_goes_on")
+
+
+@pytest.fixture(autouse=True)
+def child():
+    return workflow("visited_child")(Child)
 
 
 def visits_of(run):

@@ -120,7 +120,7 @@ def repaired(world: World) -> None:
         @step(start=True)
         def decline(self):
             note("declined")
-            return fail("declined")
+            return fail("declined", retryable=True)
 
     run = begun(world, Repaired)
     world.until(has(run, "failed"))
