@@ -108,7 +108,7 @@ def recent(using: str = DEFAULT_DB_ALIAS) -> datetime:
 
 
 def check_time_zone(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of local times in the database whose clock is changed: what is an hour away there may be none, or two."""
+    """Warn where the database has local times of a zone with clock changes: its hours may be skipped or repeated."""
     if settings.USE_TZ or not _is_changed(settings.TIME_ZONE):
         return []
     zone = settings.TIME_ZONE or "the machine's zone"
@@ -118,7 +118,7 @@ def check_time_zone(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
 
 
 def _is_changed(name: str | None) -> bool:
-    """Return whether a zone's offset changes within the next years; of the machine's own zone nobody can tell."""
+    """Return whether a zone's offset changes within the next years; True for the machine's own zone."""
     if not name:
         return True
     start = datetime.now(UTC)

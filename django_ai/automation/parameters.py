@@ -1,4 +1,4 @@
-"""What the pages take from an address or a form: names they know, and values that every database can take."""
+"""Checks the parameters of addresses and forms: known names, and values that every database can take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture ``workflows``, and what a failed test forgot."""
+"""The pytest plugin: the fixture ``workflows``, and a note on a failed test that forgot ``drain()``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def workflows(db: None) -> Iterator[Workflows]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Tell a test that fails while nothing has run what it forgot."""
+    """Add the note to a test that fails while no run has run."""
     try:
         return (yield)
     except Exception as error:

@@ -38,7 +38,7 @@ def takes_any_keyword(signature: inspect.Signature) -> bool:
 
 
 def misfit(name: str, signature: inspect.Signature, args: Iterable[object], kwargs: Mapping[str, object]) -> str | None:
-    """Return what is wrong with the arguments of a call, or None where they fit.
+    """Return the error in the arguments of a call, or None where they fit.
 
     Args:
         name: how the message calls the function, such as ``goto()`` or ``@step``.

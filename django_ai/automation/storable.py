@@ -47,7 +47,7 @@ def data(value: Any) -> Any:
 
 
 def fault_of(value: object) -> str | None:
-    """Return what keeps a database from storing a text or a number, or None."""
+    """Return why a database does not store a text or a number, or None."""
     if isinstance(value, str):
         if "\0" in value:
             return "a text with the character NUL"
@@ -58,7 +58,7 @@ def fault_of(value: object) -> str | None:
 
 
 def fault_in(value: Any) -> str | None:
-    """Return where JSON data has something that a database does not store, as ``path: what``; None where it has not."""
+    """Return the first value in JSON data that a database does not store, as ``path: reason``, or None."""
     return next(_faults(value, ""), None)
 
 

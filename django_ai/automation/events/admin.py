@@ -125,7 +125,7 @@ class EventAdmin(CheckedParameters, Base):
 
     @admin.display(description="data")
     def payload(self, event: Event) -> str:
-        """What the event brings along, with the secrets masked that apps know of."""
+        """Return the event's data as JSON, with the secrets that apps know of masked."""
         return json.dumps(consequences.masked(event), ensure_ascii=False, cls=DjangoJSONEncoder)
 
     @admin.display(description="led to")

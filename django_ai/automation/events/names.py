@@ -75,7 +75,7 @@ def _emits(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
 
 
 def _computed(tree: ast.Module) -> list[re.Pattern[str]]:
-    """Return what the names look like that ``emit(f"…")`` makes."""
+    """Return patterns that match the names of events in ``emit(f"…")``."""
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and _called(node) == "emit" and node.args)
     return [
         re.compile("".join(re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in parts))
@@ -85,7 +85,7 @@ def _computed(tree: ast.Module) -> list[re.Pattern[str]]:
 
 
 def _said(tree: ast.Module) -> set[str]:
-    """Return the texts of a module, without those that only name what it listens to."""
+    """Return the texts of a module, without the names of events to which it listens."""
     listening = {
         id(value)
         for node in ast.walk(tree)

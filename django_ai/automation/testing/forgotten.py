@@ -1,4 +1,4 @@
-"""What a failed test is told where its runs have not run: most likely it forgot to have them run."""
+"""A note on a failed test whose runs have not run: most likely it forgot ``drain()``."""
 
 from __future__ import annotations
 

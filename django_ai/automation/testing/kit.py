@@ -105,7 +105,7 @@ class Workflows:
 
         Raises:
             AssertionError: the run waits for somebody's answer.
-            Exception: what the step raised by which the run failed, with the step's traceback. A run that
+            Exception: the run failed by this exception of a step; it has the step's traceback. A run that
                 ``fail()`` or a time-out ended is returned.
         """
         self.drain()

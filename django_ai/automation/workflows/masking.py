@@ -47,7 +47,7 @@ class Mask:
         return cls(context_class, Redactor(found))
 
     def text(self, text: str) -> str:
-        """Return a text, such as an error, cleared of secrets; of one that older code has left, what is kept now."""
+        """Return a text, such as an error, cleared of secrets, and shortened as errors are stored now."""
         return self.redactor(kept(text))
 
     @property
@@ -71,7 +71,7 @@ class Mask:
 def changes_in(
     executions: Iterable[StepExecution], waits: Iterable[PastWait], messages: Iterable[Signal]
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield what a run's history changed in its context: an old error may tell a secret of then."""
+    """Yield the changes of the context in a run's history: an old error may contain an earlier secret."""
     yield from (execution.changes for execution in executions)
     yield from (message.changes for message in messages)
     yield from (wait.visit.get("changes", {}) for wait in waits)
@@ -109,12 +109,12 @@ def unmasked(given: Any, shown: Any, stored: Any) -> Any:
     """Return an edited value in which the secrets that were left masked are those that are stored.
 
     Args:
-        given: what a person made of ``shown``.
+        given: ``shown`` as a person edited it.
         shown: the stored value as it was shown, masked.
         stored: the value itself.
 
     Raises:
-        ValueError: a mask is left of which nobody can tell for which secret it stands.
+        ValueError: a mask is left that matches no single secret.
     """
     if given == shown:
         return stored
@@ -128,7 +128,7 @@ def unmasked(given: Any, shown: Any, stored: Any) -> Any:
 
 
 def _items_unmasked(given: list[Any], shown: list[Any], stored: list[Any]) -> list[Any]:
-    """Unmask the items of a list: one that was moved or left as it was is found by what it shows."""
+    """Unmask the items of a list: an unchanged or moved item is found by its masked form."""
     left = [index for index, item in enumerate(shown) if item not in given]
     is_edited = len(given) == len(shown)
     return [

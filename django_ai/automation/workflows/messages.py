@@ -1,4 +1,4 @@
-"""The inbox of a run as rows: what was sent to it, and what became of that."""
+"""The inbox of a run as rows: messages to the run, with their states."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ require_app("django_ai.automation.workflows")
 
 
 class SignalState(models.TextChoices):
-    """What became of a signal."""
+    """The state of an inbox message."""
 
     PENDING = "pending"
     DELIVERED = "delivered"

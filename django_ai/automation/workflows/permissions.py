@@ -53,7 +53,7 @@ def is_owner(user: Any, run: WorkflowRun) -> bool:
 
 
 def may_act_on(request: Any, run: WorkflowRun) -> bool:
-    """Return whether the user of ``request`` may know of a run and do to it what the request's method means.
+    """Return whether the user of ``request`` may see a run, and may use the request's method on it.
 
     The workflow class decides by its ``has_run_permission``, which grants by ``True`` alone. A class that has
     none leaves a run with an owner to that owner and the staff, and a run without an owner to the permissions

@@ -61,7 +61,7 @@ class PastWait(models.Model):
     """A suspension that has ended, back-offs left out: they are part of their step's visit.
 
     A step's visit that led to a wait, and whose run did not go on elsewhere, has no ``StepExecution``: the run
-    came back to the step, failed for want of an answer, or was cancelled. What it did is in ``visit``: when it
+    came back to the step, failed because no answer came, or was cancelled. The visit itself is in ``visit``: when it
     began, its attempts, their failures, and the changes that it made to the context.
     """
 
@@ -73,7 +73,9 @@ class PastWait(models.Model):
     outcome = models.CharField(max_length=10, choices=WaitOutcome.choices)
     visit = models.JSONField(default=dict, blank=True)
     terms = models.JSONField(
-        null=True, blank=True, help_text="Of a wait whose time-out failed the run: with what a retry begins it again."
+        null=True,
+        blank=True,
+        help_text="Terms of a wait whose time-out failed the run; a retry begins it again with them.",
     )
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""The server may close a connection at any moment: what was done is kept, and done once."""
+"""The server may close a connection at any moment: completed work is kept, and is not repeated."""
 
 from datetime import timedelta
 

@@ -42,7 +42,7 @@ LONG_TEXT = 80
 class ConfirmForm(forms.Form):
     """Asks nothing but whether."""
 
-    # The fields that a link may fill in. None shows what a run has: a link must not say what that is.
+    # The fields that a link may fill in. None shows a value of the run: a link must not reveal one.
     linked: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, run: WorkflowRun, **kwargs: Any) -> None:
@@ -97,7 +97,7 @@ class ContextForm(ConfirmForm):
         return None
 
     def stored(self, key: str) -> Any:
-        """Return what stands behind what a field shows at first."""
+        """Return the stored value of which a field shows the initial, masked one."""
         return None
 
     def _declared(self) -> Iterator[tuple[str, FieldInfo]]:

@@ -1,4 +1,4 @@
-"""What the page of a run reads of its history: a part of it as rows, and all of it in numbers."""
+"""The history of a run for its page: some of its rows, and the counts of all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Moves:
         executions, waits: its rows, the newest first.
         answers: the messages that ended the waits.
         last: the number of its oldest move, if there are older ones.
-        are_newest: whether it ends with what the run does now.
+        are_newest: whether these are the newest rows.
     """
 
     executions: list[StepExecution]

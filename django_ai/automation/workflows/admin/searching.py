@@ -62,7 +62,7 @@ def _with_value(request: HttpRequest, runs: QuerySet[WorkflowRun], field: str, v
 
 
 def _runs_that_show(field: str) -> Q:
-    """Return the runs on whose pages the whole value of a field is shown: what a person may not read stays unfound.
+    """Return the runs on whose pages the whole value of a field is shown; a masked value is not found.
 
     Invariant: the search looks at no value that the page of its run masks.
     """

@@ -16,7 +16,7 @@ StepReference = str | Callable[..., Any]
 
 
 def step_name(step: Callable[..., Any]) -> str | None:
-    """Return the name of a step given as ``self.step``: that of its attribute, whatever its function is called."""
+    """Return the name of the attribute that holds a step, which its function may not have."""
     name: str | None = getattr(step, NAME_ATTRIBUTE, None) or getattr(step, "__name__", None)
     return name
 

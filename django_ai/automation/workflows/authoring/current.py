@@ -138,7 +138,7 @@ def _reserve(cls: type, name: str) -> None:
 
 
 class _OnlyInARun:
-    """What the engine sets on an instance, where it has not: on one whose step is called by hand."""
+    """An attribute that the engine sets, read on an instance whose step is called by hand."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -205,7 +205,7 @@ def _refused(
     arguments: Mapping[str, ast.expr],
     more: Mapping[str, ast.expr],
 ) -> Iterator[Mistake]:
-    """Make the command of what is known of its arguments, and yield what it says against them."""
+    """Make the command with the known arguments, and yield its error about them."""
     known = {name: _known(body, name, node) for name, node in arguments.items()}
     if {"delay", "until"} <= known.keys() and UNKNOWN in known.values():
         return  # of which either may be None

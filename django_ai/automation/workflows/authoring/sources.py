@@ -81,7 +81,7 @@ def find(function: Callable[..., Any]) -> Source | None:
 
 
 def place_of_function(function: Any) -> Place | None:
-    """Return where a function is written, None for what is no function in Python."""
+    """Return where a function is written, or None unless it is a function in Python."""
     code = getattr(inspect.unwrap(function) if inspect.isfunction(function) else function, "__code__", None)
     return Place(code.co_filename, code.co_firstlineno) if code else None
 
@@ -163,7 +163,7 @@ def _decorator_lines(node: ast.FunctionDef | ast.ClassDef) -> list[int]:
 
 
 def closure(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the names that a function takes from the functions around it, with what they stand for."""
+    """Return the names that a function takes from the functions around it, with their values."""
     found: dict[str, Any] = {}
     inner = inspect.unwrap(function)
     if not isinstance(inner, FunctionType):

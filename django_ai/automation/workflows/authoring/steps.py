@@ -114,7 +114,7 @@ def _names(aliases: object) -> tuple[str, ...]:
     return names
 
 
-# Each option of a decorator, what is right for it, and how that is said.
+# Each option of a decorator: a check of its value, and the words of the error.
 _OPTIONS: dict[str, tuple[Callable[[object], bool], str]] = {
     "start": (lambda value: isinstance(value, bool), "True or False"),
     "atomic": (lambda value: isinstance(value, bool), "True or False"),

@@ -47,7 +47,7 @@ def _of_database() -> dict[str, Any]:
     undelivered = _all(Signal).filter(scheduler.deliverable(), dispatched_at__isnull=False, state=SignalState.PENDING)
     childless_runs = without_child()
     stuck_runs = sorted({*unmoved(rows.alias()), *childless_runs})
-    # Whoever reads this may not know of each run where the project hides some.
+    # Where the project hides runs from some people, a reader of the report may have no access to them.
     examples = EXAMPLES if settings.RUNS_VISIBLE_TO is None else 0
     return {
         "now": now,

@@ -1,4 +1,4 @@
-"""The one path of a post, whoever serves the URL: limits, the run, its form, permissions, data, the step."""
+"""The one path of a post, with StateZero and without it: limits, the run, its form, permissions, data, the step."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def posting_of(name: str, request: Any) -> Posting:
     """Return the run and the form that a post is for, if its sender may post it.
 
     The run decides: the permissions and the serializer are those of the step at which it stands, in its own
-    version, whatever other steps and versions have an action of the same name. Nothing of the form is looked
-    at before.
+    version. Other steps and versions may have an action of the same name. Nothing of the form is validated
+    before.
 
     Raises:
         TooLarge, ParseError, UnsupportedMediaType: the body is refused.

@@ -42,7 +42,7 @@ _KINDS: dict[type[Exception], tuple[int, str]] = {
 
 _CODES = {400: "validation_error", 403: "permission_denied", 404: "not_found"}
 
-# How much an answer says of what is wrong: so many faults, each in so many characters.
+# The most faults in an answer, and the most characters of each.
 MOST_FAULTS = 100
 LONGEST_FAULT = 300
 

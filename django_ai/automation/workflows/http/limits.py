@@ -1,4 +1,4 @@
-"""How large a post may be: what is larger is refused before it is parsed, or before it is looked at."""
+"""The limits of a post: a larger one is refused before it is parsed, or before it is validated."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def data_of(request: Request) -> Mapping[str, Any]:
 
 
 def refused(error: Exception) -> drf.APIException:
-    """Return what a fault of the body is answered with; whatever a parser raises is one."""
+    """Return the response to an exception that a parser of the body raised, as an exception of the API."""
     if isinstance(error, drf.APIException):
         return error
     if isinstance(error, RequestDataTooBig):
@@ -60,7 +60,7 @@ def refused(error: Exception) -> drf.APIException:
 
 
 def _look_first(request: Request) -> None:
-    """Refuse what is too large, too deep or too much before a parser builds it."""
+    """Refuse a body that is too large, too deep or has too many parts, before a parser builds its data."""
     kind = (request.content_type or "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return  # Django counts its fields and bytes while it reads them, and puts files on the disk
@@ -69,7 +69,7 @@ def _look_first(request: Request) -> None:
     if most is not None and length > most:
         raise TooLarge
     if not length:
-        return  # what has no length is not parsed, and may be of any
+        return  # a body without a length is not parsed
     try:
         body = request._request.body  # noqa: SLF001 - the parsers read it again
     except RawPostDataException:

@@ -93,8 +93,8 @@ def visible_run(request: Any, run_id: int) -> WorkflowRun:
     """Return a run that the request's user may know of.
 
     Raises:
-        Http404: there is none, or it is none of the user's business; nobody can tell which.
-        PermissionDenied: the user may read the run, and not do what the request's method means.
+        Http404: there is no such run, or the user may not see it; both give the same answer.
+        PermissionDenied: the user may read the run, but the request's method is not permitted.
     """
     runs = WorkflowRun.objects.using(rows.alias()).select_related("suspension").defer(*rows.LARGE)
     run = visible_to(request, runs).filter(pk=run_id).first() if run_id <= LARGEST_ID else None

@@ -53,7 +53,7 @@ def _file(declared: Action) -> str:
 
 
 def _posting(name: str, request: Any) -> Posting:
-    """Return what a request is for. StateZero asks several times in one request: for permission, data, the step."""
+    """Return the posting of a request. StateZero asks several times in one request: for permission, data, the step."""
     known: dict[str, Posting] = request.__dict__.setdefault("_workflow_postings", {})
     if name not in known:
         known[name] = posting_of(name, request)
@@ -114,7 +114,7 @@ class Unknown(serializers.Serializer[Any]):
 def _permission(declared: Action) -> type[AbstractActionPermission]:
     class Permission(AbstractActionPermission):  # type: ignore[misc]
         def has_permission(self, request: Any, action_name: str) -> bool:
-            _posting(action_name, request)  # which raises what the answer is
+            _posting(action_name, request)  # which raises the answer where it refuses
             return True
 
         def has_action_permission(self, request: Any, action_name: str, validated_data: dict[str, Any]) -> bool:

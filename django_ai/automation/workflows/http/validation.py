@@ -1,4 +1,4 @@
-"""The validation of a form: it stops at the first faults, and what no database can store is refused."""
+"""The validation of a form: it stops at the first faults, and refuses values that no database can store."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _UNREADABLE = (ArithmeticError, RecursionError, UnicodeError, DataError)
 
 
 class Enough(Exception):
-    """What one field holds has been looked at long enough: the rest makes no difference."""
+    """One field has so many faults that its remaining entries are not validated."""
 
     def __init__(self, field: str, text: str) -> None:
         super().__init__(field)
@@ -93,7 +93,7 @@ def validate(serializer: Any, usual: Validate, data: Any) -> Any:
 
 
 def _bound(field: Any, tally: Tally, depth: int, *, is_inside: bool) -> None:
-    """Have a field, and those in it, stop when there has been enough of it."""
+    """Have a field, and the fields in it, stop at the limits of the tally."""
     if isinstance(field, serializers.ManyRelatedField):
         field.to_internal_value = partial(_rows, field.to_internal_value)  # type: ignore[method-assign]
         relation: Any = field.child_relation
@@ -164,6 +164,6 @@ def _parts(value: Any) -> Iterator[Any]:
 
 
 def read_json(text: str) -> Any:
-    """Return what a JSON text holds that came as one field of a form. Raises ValueError or ParseError."""
+    """Return the value of a JSON text that was posted as one field. Raises ValueError or ParseError."""
     check_json(text)
     return json.loads(text)

@@ -42,7 +42,7 @@ class _View(APIView):
         return [permissions.strict(import_string(allow))]
 
     def handle_exception(self, exc: Exception) -> Response:
-        # Of a session's post Django reads the form for its CSRF token, and may refuse what it reads.
+        # Django reads the form of a session's post for its CSRF token, and may refuse the body.
         return error_response(refused(exc)) if isinstance(exc, SuspiciousOperation) else super().handle_exception(exc)
 
 
@@ -94,7 +94,7 @@ class RunFormView(_View):
 
 
 def _check_poster(action: Action, request: Request, run: WorkflowRun) -> None:
-    """Raise what a post of this form by the same user would."""
+    """Raise the error with which a post of this form by the same user would be refused."""
     posted = clone_request(request, "POST")
     permissions.check(action, posted)
     if not may_act_on(posted, run):

@@ -1,4 +1,4 @@
-"""Contexts in and out of JSON: always validated, and stored only where they are read back as they were."""
+"""Contexts in and out of JSON: always validated, and stored only if they are read back unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ContextT = TypeVar("ContextT", bound=BaseModel)
 
 
 class Unfitting(BaseModel, extra="allow"):
-    """A context that no longer fits its class, carried along unread until code comes that it fits.
+    """A context that no longer fits its class: it stays unvalidated until newer code can read it.
 
     A run that waits takes its answer all the same, or a deployment could lose it; the worker that
     runs the next step says what does not fit.
@@ -31,7 +31,7 @@ class Unfitting(BaseModel, extra="allow"):
         return cls.model_validate(data).declared_by(context_class)
 
     def declared_by(self, context_class: type[BaseModel]) -> Unfitting:
-        """Say whose fields these should be, and return this."""
+        """Set the class whose fields these should be, and return this."""
         self._declared = context_class
         return self
 

@@ -1,4 +1,4 @@
-"""In what a context that was read back from JSON differs from the one that was written."""
+"""The differences between a context that was written as JSON and the one that is read back."""
 
 from __future__ import annotations
 

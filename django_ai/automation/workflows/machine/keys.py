@@ -1,4 +1,4 @@
-"""Under which keys the fields of a Context are stored, and by which a payload may name them."""
+"""The keys under which fields of a Context are stored, and the keys by which a payload may name them."""
 
 from __future__ import annotations
 

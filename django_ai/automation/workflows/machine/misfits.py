@@ -1,4 +1,4 @@
-"""The errors about contexts that do not fit: they name each field, and quote no secret."""
+"""Errors about contexts that do not fit their class: they name each field, and quote no secret."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .secret_places import places_of
 
 
 def unfit(context_class: type[BaseModel], data: object, error: Exception, intro: str = "") -> ContextInvalid:
-    """Return what pydantic, or the project's code that it calls, said of a context, with the cause that may be shown.
+    """Return an error about a context as ContextInvalid, whose cause is cleared of secrets.
 
     Args:
         data: JSON, or the context itself.
-        intro: what was tried; by default, to read the data as a context.
+        intro: the beginning of the error; by default, that the data do not fit the class.
     """
     intro = intro or f"The context does not fit {context_class.__qualname__}"
     if isinstance(error, ValidationError):
@@ -40,5 +40,5 @@ def misfit(intro: str, context_class: type[BaseModel], data: object, error: Vali
 
 
 def redactor(context_class: type[BaseModel], data: Any) -> Redactor:
-    """Return what clears texts of the secrets in a context."""
+    """Return a redactor of the secrets in a context."""
     return Redactor(secrets_in(places_of(context_class), data))

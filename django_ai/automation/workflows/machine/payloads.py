@@ -43,7 +43,7 @@ class Accepts:
 
     @classmethod
     def of_model(cls, model: type[BaseModel], *, fresh: bool) -> Accepts:
-        """Return what accepts what a model reads; a field of the model without a default is required."""
+        """Return the terms of a pydantic model: its fields, of which those without a default are required."""
         fields = model.model_fields
         keys = {key: name for name in fields for key in _keys_of_model(model, name)}
         required = frozenset(name for name, info in fields.items() if info.is_required())
@@ -182,7 +182,7 @@ def _fault(detail: Any, keys: Sequence[str]) -> tuple[str, str]:
 
 @lru_cache(maxsize=256)
 def closed(model: type[BaseModel]) -> type[BaseModel]:
-    """Return the model as one that refuses unknown fields, whatever its own configuration says."""
+    """Return the model as one that refuses unknown fields, also where its configuration allows them."""
     if model.model_config.get("extra") == "forbid":
         return model
     metaclass: Any = type(model)

@@ -1,4 +1,4 @@
-"""Texts cleared of secrets: of a secret as it is, as it is escaped or encoded, and as it is shortened."""
+"""Clears texts of secrets: plain, escaped, encoded and shortened ones."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Redactor:
         return next((form for form in forms if text.startswith(form, position)), None)
 
     def _without_parts(self, text: str) -> str:
-        """Mask what is left of secrets beside an ellipsis: libraries shorten long values in their errors."""
+        """Mask the parts of secrets beside an ellipsis: libraries shorten long values in their errors."""
         ellipses = list(_ELLIPSIS.finditer(text))
         if len(ellipses) > MOST_ELLIPSES:
             return MASK

@@ -179,7 +179,7 @@ class Place:
 
     @property
     def is_opaque(self) -> bool:
-        """Whether anything may stand there, so that nobody can tell what of it is secret."""
+        """Whether any value may stand there, so that its secret parts are unknown."""
         return bool(self.schemas) and not self.known and any(not each.kinds for each in self.schemas)
 
     @cached_property
@@ -242,7 +242,7 @@ def places_of(context_class: type[BaseModel] | None) -> Place:
     if context_class is None:
         return UNDECLARED
     try:
-        # What is read may differ from what is written: a place is secret if either schema says so.
+        # The schemas for reading and for writing may differ: a place is secret if either says so.
         schemas = [
             context_class.model_json_schema(by_alias=False, schema_generator=_Generator, mode=mode)
             for mode in ("validation", "serialization")
@@ -273,7 +273,7 @@ def declared(place: Place, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unseen(context_class: type[BaseModel]) -> list[str]:
-    """Return the paths of the fields whose types do not say what is secret; the empty path is the whole context.
+    """Return the paths of the fields whose types do not declare their secrets; the empty path is the whole context.
 
     A field that is marked with ``sensitive`` as False is left out, with all below it.
     """

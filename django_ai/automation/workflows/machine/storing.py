@@ -1,4 +1,4 @@
-"""A context as JSON: validated, read back and compared, so that what is stored comes back as it was."""
+"""A context as JSON: validated, read back and compared, so that it is read back unchanged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Stored(NamedTuple):
 def store(context: BaseModel) -> Stored:
     """Return a context as it is stored.
 
-    Invariant: what is stored is read back as it was. What a step assigned is validated here, for
+    Invariant: a stored context is read back unchanged. Values that a step assigned are validated here, for
     pydantic does not check assignments by default.
 
     Raises:

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='pastwait',
             name='terms',
-            field=models.JSONField(blank=True, help_text='Of a wait whose time-out failed the run: with what a retry begins it again.', null=True),
+            field=models.JSONField(blank=True, help_text='Terms of a wait whose time-out failed the run; a retry begins it again with them.', null=True),
         ),
     ]

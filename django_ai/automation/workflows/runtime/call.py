@@ -44,7 +44,7 @@ def call(
     /,  # a form may have fields of these names
     **arguments: Any,
 ) -> Returned:
-    """Call a step with the context of a claim, and return what it returned and left.
+    """Call a step with the context of a claim, and return its result and the context as it left it.
 
     If the step raises, the claim has the context as the step left it.
 
@@ -52,7 +52,7 @@ def call(
         arguments: beside those stored with the run.
 
     Raises:
-        Ended: the step raised what is no Exception, such as SystemExit, of its own accord.
+        Ended: the step itself raised a BaseException that is no Exception, such as SystemExit.
     """
     try:
         return _call(definition, step, run, claim, arguments)
@@ -73,7 +73,7 @@ class Ended(Exception):
 
 
 def reason(error: Exception) -> BaseException:
-    """Return what the step raised."""
+    """Return the exception that the step raised."""
     return error.error if isinstance(error, Ended) else error
 
 

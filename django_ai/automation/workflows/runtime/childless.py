@@ -1,4 +1,4 @@
-"""Runs that wait for a child whose row is gone: somebody deleted it."""
+"""Runs that wait for a child whose row was deleted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Childless(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What was found among some waits for a child, and the last of them; None where no wait follows."""
+    """The childless runs among some waits for a child, and the last wait's run; None if no wait follows."""
 
     found: list[Childless]
     last: int | None
@@ -34,7 +34,7 @@ def page_after(run_id: int, size: int) -> Page:
     waits = Suspension.objects.using(database).filter(kind=WaitKind.CHILD, pk__gt=run_id).order_by("pk")
     read = waits.values_list("pk", "run__active_subworkflow_run_id", "name")[:size]
     awaited = [Childless(run_id, child_id or 0, name) for run_id, child_id, name in read]
-    # A number is never used again, so a child that is not found now is gone, whenever its wait was read.
+    # Primary keys are not used again, so a child that is not found now stays deleted.
     children = WorkflowRun.objects.using(database).filter(pk__in=[wait.child_id for wait in awaited])
     there = set(children.values_list("pk", flat=True)) if awaited else set()
     found = [wait for wait in awaited if wait.child_id not in there]
@@ -42,15 +42,15 @@ def page_after(run_id: int, size: int) -> Page:
 
 
 class Watch:
-    """Goes round all waits for a child, one page in each pass of the scheduler."""
+    """Checks all waits for a child in turn, one page in each pass of the scheduler."""
 
     def __init__(self) -> None:
         self._after = 0
 
     def tell(self) -> int:
-        """Tell the parents of the next page whose child was deleted that it was; return how many.
+        """Post the failure of deleted children to their parents on the next page; return the number of parents.
 
-        Each process goes its own round. A parent that is told twice misses the second message.
+        Each process keeps its own position. A second message to a parent is missed, for its wait has ended.
         """
         found, last = page_after(self._after, settings.BATCH_SIZE)
         self._after = last or 0
@@ -63,7 +63,7 @@ class Watch:
 
 
 def tell_all() -> int:
-    """Tell all parents whose child was deleted that it was; return how many."""
+    """Post the failure of deleted children to all their parents; return the number of parents."""
     once, told = Watch(), 0
     while True:
         told += once.tell()
@@ -72,7 +72,7 @@ def tell_all() -> int:
 
 
 def _untold(found: Sequence[Childless]) -> list[Childless]:
-    """Leave out parents in whose inbox an end of the child lies: what the child itself said counts."""
+    """Leave out parents whose inbox has a result of the child: its own result takes precedence."""
     messages = Signal.objects.using(rows.alias()).filter(run__in=[wait.run_id for wait in found])
     pending = messages.filter(kind=SignalKind.CHILD, state=SignalState.PENDING).values_list("run_id", "name")
     told = {(run_id, str(name)) for run_id, name in pending}

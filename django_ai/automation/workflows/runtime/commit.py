@@ -22,7 +22,7 @@ from .writes import NewRow, Writes
 
 ACTIVE_CHILD_FIELD = "active_subworkflow_run_id"
 
-# What a move changes in any case, and no two moves change alike.
+# Columns that every move changes; together they tell two moves of a run apart.
 MOVED = ("status", "sequence", "attempt", "lease_until", "updated_at")
 
 # Columns that heartbeats and the scheduler write too, so a run in memory may be out of date in them.
@@ -94,8 +94,8 @@ def is_one_statement(transition: Transition) -> bool:
 def carry_out(move: Prepared) -> bool:
     """Write a move in the caller's transaction, or as one by itself, and announce it; say what ``commit`` says.
 
-    Invariant: a move that was written is announced, though nobody confirmed its commit: where the connection is lost,
-    the run itself tells whether it is where the move leads.
+    Invariant: a committed move is announced, also if the connection was lost before the answer: then the run is read,
+    and the move counts as committed if the run is where the move leads.
 
     Raises:
         StaleClaim: as ``commit``.

@@ -1,4 +1,4 @@
-"""Connections that the server has closed, and commits that it did not confirm."""
+"""Replaces connections that the server has closed, and settles commits whose answer was lost."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SQLSTATES = ("sqlstate", "pgcode")  # where psycopg and psycopg2 have it
 
 
 def is_lost(error: BaseException) -> bool:
-    """Return whether an error of the database says that its connection is gone, or that there is none to be had."""
+    """Return whether a database error means that the connection is lost, or that none can be opened."""
     cause = error.__cause__
     if not isinstance(error, OperationalError | InterfaceError) or isinstance(error, CommitUnknown) or cause is None:
         return False
     if error.args and isinstance(error.args[0], int):
         return error.args[0] in LOST_NUMBERS or (isinstance(error, InterfaceError) and error.args[0] == 0)
     name = next((name for name in SQLSTATES if hasattr(cause, name)), None)
-    if name is None or type(cause).__module__.startswith("psycopg_pool"):  # SQLite, or a pool that has none to give
+    if name is None or type(cause).__module__.startswith("psycopg_pool"):  # SQLite, or a pool that is exhausted
         return False
     state = getattr(cause, name)
     return state is None or state in LOST_STATES or state.startswith("08")
@@ -40,7 +40,7 @@ def refresh(connection: Any) -> None:
 
 
 def replace(connection: Any) -> None:
-    """Close a connection that is lost; a pool looks at those that it would give next."""
+    """Close a connection that is lost, and have a pool check its other connections."""
     connection.close()
     pool = getattr(connection, "pool", None)
     if pool is not None:
@@ -48,13 +48,13 @@ def replace(connection: Any) -> None:
 
 
 class Transaction(Atomic):
-    """A transaction that begins on a connection that works, and finds out whether a commit without an answer was done.
+    """A transaction that begins on a working connection, and finds out whether an unanswered commit was done.
 
-    Invariant: where the connection is lost during the commit, the block ends as committed exactly if ``witness`` finds
-    what it wrote. What was to be done after the commit is done then.
+    Invariant: if the connection is lost during the commit, the block ends as committed exactly if ``witness`` finds
+    its writes in the database. Its on-commit hooks are run then.
 
     Attributes:
-        witness: returns whether what the block wrote is in the database; it waits for what is still under way there.
+        witness: returns whether the writes of the block are in the database; it waits for a commit in progress.
     """
 
     def __init__(self, using: str, *, savepoint: bool) -> None:
@@ -104,7 +104,7 @@ class Transaction(Atomic):
 
 
 def testify(connection: Any, witness: Callable[[], bool]) -> None:
-    """Let the transaction that is under way ask ``witness`` whether it was committed, should nobody confirm that."""
+    """Set the function that tells the current transaction whether it was committed, if the answer is lost."""
     outermost = connection.atomic_blocks[0] if connection.atomic_blocks else None
     if isinstance(outermost, Transaction):
         outermost.witness = witness

@@ -102,8 +102,8 @@ class Engine:
             run: send it to this run alone, where it is kept until the run waits for it. Without,
                 it reaches all runs that wait for it at this moment.
             correlate: reach only the runs that wait with this correlation key; not together with ``run``.
-            key: an idempotency key of 1 to 200 characters. Of all signals with one key, however many at
-                once and whatever their names, a run is handed the first.
+            key: an idempotency key of 1 to 200 characters. Of all signals with one key, also those
+                sent at once or with other names, a run gets the first.
             only_if_waiting: hand it to ``run`` only if that waits for it at this moment; keep nothing.
 
         Returns:

@@ -117,7 +117,7 @@ _TERMS = ("correlation", "then", "accepts", "display")
 
 
 def _terms(wait: Suspension, transition: Transition) -> dict[str, Any] | None:
-    """Return with what a retry begins a wait again whose time-out fails the run; None for any other."""
+    """Return the terms of a wait whose time-out fails the run, for a retry to begin it again; None otherwise."""
     if transition.failure_kind is not FailureKind.TIMEOUT or wait.resumes_body or wait.kind not in _CAN_BEGIN_AGAIN:
         return None
     assert wait.due_at is not None

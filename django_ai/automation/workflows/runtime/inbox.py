@@ -193,7 +193,7 @@ def _is_stale(run: WorkflowRun, message: Signal) -> bool:
     """Return whether a kept signal was sent before the run's wait began, and the wait takes only fresh ones.
 
     Invariant: a signal counts if its sender saw the wait, which is when the sender read the run after the commit
-    that began the wait. A sender with older code did not note what it saw; then the database's clock decides.
+    that began the wait. A sender with older code did not note the wait that it saw; then the database's clock decides.
     """
     wait = run.waits_for
     if wait is None or message.kind != SignalKind.SIGNAL:

@@ -1,4 +1,4 @@
-"""An attempt that ends when another one has taken its place: history says what became of it."""
+"""Records in the history that an attempt went on beyond its lease, when a later attempt had begun."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def _write(run_id: int, sequence: int, failure: dict[str, Any]) -> None:
 
 
 def _silent(failures: list[dict[str, Any]], failure: dict[str, Any]) -> bool:
-    """Return whether the failures say of this attempt that its worker was lost, as those of a run that was given up."""
+    """Return whether this attempt is recorded as one whose worker was lost."""
     return any((said["attempt"], said["error"]) == (failure["attempt"], describe(WorkerLost())) for said in failures)
 
 
 def _with(failures: list[dict[str, Any]], failure: dict[str, Any]) -> list[dict[str, Any]]:
     known = {of_run["attempt"]: of_run for of_run in failures}
     if failure["attempt"] in known and not _silent(failures, failure):
-        return failures  # that it was broken off, for example
+        return failures  # the attempt has a reason already, such as its interruption
     known[failure["attempt"]] = failure
     return [known[attempt] for attempt in sorted(known)]
 

@@ -46,7 +46,7 @@ def _claim(run_id: int, sequence: int, attempt: int) -> WorkflowRun | None:
 
 
 def read(run_id: int) -> WorkflowRun | None:
-    """Return a run as it is now, with what it waits for, without a lock."""
+    """Return a run as it is now, with its suspension, without a lock."""
     return WorkflowRun.objects.using(rows.alias()).select_related("suspension").filter(pk=run_id).first()
 
 
@@ -74,7 +74,7 @@ def glances(run_ids: Sequence[int]) -> list[tuple[WorkflowRun, Signal | None]]:
 
 
 def _first_messages(run_ids: Sequence[int]) -> Iterable[Any]:
-    """Return the first message of each run that waits and has one, with the run and what it waits for."""
+    """Return the first message of each run that waits and has one, with the run and its suspension."""
     messages = Signal.objects.using(rows.alias())
     inboxes = messages.filter(run_id__in=run_ids, state=SignalState.PENDING).values("run_id")
     of_waiting = messages.filter(run__status=SUSPENDED, run__suspension__isnull=False)

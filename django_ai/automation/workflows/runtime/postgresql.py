@@ -32,8 +32,8 @@ def transaction(*, alone: bool, savepoint: bool = False) -> AbstractContextManag
 class Alone:
     """Surrounds a statement that is its own transaction; whoever is broken off meanwhile leaves no connection behind.
 
-    A statement that nobody waits for any more may still be under way, and the connection takes no other. Where the
-    connection is lost before the answer, nobody knows whether the statement was executed.
+    A statement may still be in flight after its caller was interrupted, and the connection takes no other. If the
+    connection is lost before the answer, the statement may or may not have been executed.
     """
 
     __slots__ = ("_connection",)
@@ -85,7 +85,7 @@ def claim_another(places: Sequence[pace.Place], after: int) -> WorkflowRun | Non
 
 
 def read(run_id: int) -> WorkflowRun | None:
-    """Return a run as it is now, with what it waits for, without a lock."""
+    """Return a run as it is now, with its suspension, without a lock."""
     found = sql.execute(texts.read(), {"id": run_id})
     if not found:
         return None

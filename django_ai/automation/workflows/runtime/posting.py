@@ -45,6 +45,6 @@ def _written(posted: Posted, turn: Turn) -> bool:
     if pipe is not None and pipe.awaited != len(turn.posted) + 1:
         pipe.close()  # somebody was broken off between a statement and its answer: the next may be another one's
     if pipe is None or not pipe.answer():
-        return commit.carry_out_alone(move)  # whatever went wrong, this says it
+        return commit.carry_out_alone(move)  # which raises the error again
     move.announce()
     return move.claims

@@ -1,4 +1,4 @@
-"""Clears what the engine writes and hands on about a run of the secrets of its context."""
+"""Clears the texts that the engine writes and sends about a run of the secrets in its context."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHILD = "subflow_result"
 
 
 def redactor_of(run: WorkflowRun, *left: Any) -> Redactor:
-    """Return what clears texts of the secrets of a run and of the child whose result its step got.
+    """Return a redactor of the secrets of a run, and of the child whose result its step got.
 
     Without the run's workflow none of its code has run here, and no text has its secrets.
 
@@ -43,7 +43,7 @@ def _of_child(result: Any) -> Iterator[str]:
 
 
 def of_transition(run: WorkflowRun, transition: Transition, left: BaseModel | None = None) -> Transition:
-    """Return a transition of ``run`` with its texts cleared: no row, message, signal or log line has another text.
+    """Return a transition of ``run`` with its texts cleared. Rows, messages, signals and log lines are made of these.
 
     Invariant: the errors and tracebacks of runs and steps are cleared before they are written.
 
@@ -73,12 +73,12 @@ def _record(record: StepRecord, clear: Redactor) -> StepRecord:
 
 
 def mask_event(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the data of an event, which has no schema: masked is what some Context declares as secret."""
+    """Return the data of an event, which has no schema, with each key masked that some Context declares as secret."""
     return {key: masked(_of_any_context(key), value) for key, value in data.items()}
 
 
 def redactor_of_event(data: Mapping[str, Any]) -> Redactor:
-    """Return what clears the error of an event's handler of the secrets in the event's data."""
+    """Return a redactor of the secrets in an event's data, for the errors of its handlers."""
     return Redactor(secret for key, value in data.items() for secret in secrets_in(_of_any_context(key), value))
 
 

@@ -1,4 +1,4 @@
-"""Sending signals: which runs a signal is for, whether they take it, and that a key is used once."""
+"""Sends signals: finds their runs, checks their payloads, and stores them in the inboxes once for each key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from . import columns, inbox, rows
 
 LONGEST_NAME = 200
 
-# How an event was called where events and signals were one.
+# The prefix of an event's name in releases in which events were sent as signals.
 EVENT_PREFIX = "event:"
 
 # Rows of one query of a broadcast.
@@ -28,7 +28,7 @@ PAGE = 1000
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a signal: the messages to store, and the runs that do not take it with the reasons."""
+    """The result of checking a signal: inbox messages to store, and the runs that reject it with the reasons."""
 
     accepted: list[Signal] = field(default_factory=list)
     rejections: list[tuple[int, str]] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A signal on its way: its name, its payload as JSON-ready data, and the options of ``engine.signal``."""
+    """A signal to send: its name, its payload as JSON-ready data, and the options of ``engine.signal``."""
 
     name: str
     payload: Mapping[str, Any]
@@ -61,7 +61,7 @@ class Sending:
         return self._post(outcome)
 
     def to_all(self, correlate: object | None) -> int:
-        """Send to all runs that wait for it now; return how many that were.
+        """Send to all runs that wait for it now; return their number.
 
         Raises:
             UnknownSignal, SignalRejected: as ``engine.signal``.
@@ -79,7 +79,7 @@ class Sending:
             outcome.rejections.append((run.pk, reason))
             return
         # Without a sequence it is kept, and notes which wait the sender may have seen.
-        payload = storable.data(self.payload)  # of a field that nobody declares the value does not matter
+        payload = storable.data(self.payload)  # undeclared fields are not validated, but have to be storable
         numbers = {"sequence": run.sequence} if bound else {"run_sequence": run.sequence}
         message = Signal(run_id=run.pk, kind=SignalKind.SIGNAL, name=self.name, payload=payload, **numbers)
         outcome.accepted.append(message)
@@ -169,7 +169,7 @@ def check_payload(run: WorkflowRun, name: str, payload: Mapping[str, Any]) -> No
         return
     merged = contexts.merge(rows.context_of(run, definition), fields)
     if fields:
-        columns.data_of(merged)  # which says whether it is too large
+        columns.data_of(merged)  # raises ContextInvalid where it is too large
 
 
 def accepts_of(run: WorkflowRun, name: str) -> Accepts | None:
@@ -181,7 +181,7 @@ def accepts_of(run: WorkflowRun, name: str) -> Accepts | None:
 
 
 def names_of(run: WorkflowRun) -> frozenset[str] | None:
-    """Return the signals that a run may wait for, or None where its code does not say them all."""
+    """Return the signals that a run may wait for, or None where its code computes some of them."""
     definition = rows.definition_of(run)
     known = signals_of(definition) if definition else None
     wait = run.waits_for
