@@ -22,16 +22,6 @@ else:
 # The longest value of a parameter; names and keys are shorter.
 LONGEST = 1_000
 
-# What the column of a run's number holds.
-LARGEST_NUMBER = 2**63 - 1
-
-
-def number_in(text: str) -> int | None:
-    """Return the number that a text is, or None where it is none that a row can have."""
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_NUMBER))):
-        return None
-    return number if (number := int(text)) <= LARGEST_NUMBER else None
-
 
 def is_text(text: str, longest: int) -> bool:
     """Return whether a text is not too long, and every database takes it."""
@@ -72,13 +62,13 @@ class CheckedParameters(Base):
         """Show the list, if its parameters and the selected rows make sense."""
         check(request.GET)
         check(request.POST)
-        if any(number_in(text) is None for text in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+        if any(storable.number_in(text) is None for text in request.POST.getlist(ACTION_CHECKBOX_NAME)):
             raise BadRequest("These are no numbers of rows.")
         return super().changelist_view(request, extra_context)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Return the row of this number, or None."""
-        return None if number_in(object_id) is None else super().get_object(request, object_id, from_field)
+        return None if storable.number_in(object_id) is None else super().get_object(request, object_id, from_field)
 
 
 def check(parameters: QueryDict) -> None:

@@ -14,6 +14,16 @@ LATEST = datetime(9999, 12, 29, tzinfo=UTC)
 # The longest pause that is taken: a thousand years, which end within that calendar.
 LONGEST_PAUSE = timedelta(days=365_000)
 
+# The largest primary key of a row.
+LARGEST_NUMBER = 2**63 - 1
+
+
+def number_in(text: str) -> int | None:
+    """Return the primary key that a text is, or None where no row can have it."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_NUMBER))):
+        return None
+    return number if (number := int(text)) <= LARGEST_NUMBER else None
+
 
 def text(value: str) -> str:
     """Return ``value`` with the characters escaped that a database refuses: NUL, and halves of surrogate pairs."""

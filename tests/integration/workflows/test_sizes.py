@@ -16,7 +16,6 @@ from django_ai.automation.workflows.exceptions import FormFailed, describe, kept
 from django_ai.automation.workflows.machine.state import MOST_FAILURES, Failure, coalesce
 from django_ai.automation.workflows.models import WorkflowRun
 from django_ai.automation.workflows.runtime import forms, rows, scheduler
-from django_ai.automation.workflows.runtime.overtaken import numbers_of
 from django_ai.automation.workflows.statezero_action import statezero_action
 
 from .declared import declare_inquiry, reloaded
@@ -55,7 +54,7 @@ def test_of_many_failures_the_first_and_the_newest_are_kept_and_the_others_as_on
     assert len(known) == MOST_FAILURES
     assert (known[0].attempt, known[-1].attempt) == (1, 1000)
     assert sum(failure.attempts for failure in known) == 1000
-    assert numbers_of(rows.failure_data(known[1])) == "2\u2013982"
+    assert rows.numbers_of(rows.failure_data(known[1])) == "2\u2013982"
     assert (known[1].traceback, known[2].traceback) == ("", "t")
 
 

@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils import timezone
 
-from ...parameters import number_in
+from ...storable import number_in
 from ..exceptions import WorkflowError
 from ..machine.commands import WaitKind
 from ..machine.statuses import FINAL

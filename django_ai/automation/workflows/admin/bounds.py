@@ -15,7 +15,7 @@ from django.db.models import Max, Min, QuerySet
 from django.http import HttpRequest, QueryDict
 from django.utils.http import urlencode
 
-from ...parameters import number_in
+from ...storable import number_in
 from ..machine.statuses import WorkflowStatus
 from ..models import WorkflowRun
 

@@ -18,7 +18,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from ...parameters import LARGEST_NUMBER, check, number_in
+from ...parameters import check
+from ...storable import LARGEST_NUMBER, number_in
 from ..exceptions import WorkflowError
 from ..models import WorkflowRun
 from ..runtime import rows

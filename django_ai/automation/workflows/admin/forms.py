@@ -32,7 +32,7 @@ UNSTORABLE = (
     " in it."
 )
 
-# What the column of a run's moves holds.
+# The largest number of a run's move.
 LARGEST_SEQUENCE = 2**31 - 1
 
 # A text longer than this has several lines to be edited in.

@@ -9,7 +9,8 @@ from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTransform
 from django.http import HttpRequest
 
-from ...parameters import LONGEST, is_storable, is_text, number_in
+from ...parameters import LONGEST, is_storable, is_text
+from ...storable import number_in
 from ..authoring.registry import registry
 from ..machine.secret_places import places_of
 from ..models import RunTag, WorkflowRun

@@ -14,7 +14,7 @@ from ..machine.state import MOST_FAILURES
 from ..machine.statuses import RUNNING
 from ..masking import Mask
 from ..models import PastWait, Signal, SignalKind, StepExecution, WaitOutcome, WorkflowRun
-from ..runtime.overtaken import numbers_of
+from ..runtime.rows import numbers_of
 from .showing import shown, without_engine
 from .times import compact
 

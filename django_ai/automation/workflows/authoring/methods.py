@@ -17,7 +17,7 @@ STEP_ATTRIBUTE = "__workflow_step__"
 NAME_ATTRIBUTE = "__workflow_step_name__"
 ACTION_ATTRIBUTE = "__workflow_action__"
 
-# What the columns of the run's tables hold.
+# The most characters of a name in the tables of runs.
 LONGEST_NAME = 200
 
 # What the engine gives to a step that has a parameter of this name, beside the values of a form.

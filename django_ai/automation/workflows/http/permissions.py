@@ -12,13 +12,11 @@ from django.http import Http404
 from django.utils.translation import gettext
 from rest_framework.request import clone_request
 
+from ...storable import LARGEST_NUMBER
 from ..authoring.actions import QUESTIONS, Action
 from ..models import WorkflowRun
 from ..permissions import is_granted, may_act_on, visible_to
 from ..runtime import rows
-
-# The largest number that a run can have.
-LARGEST_ID = 2**63 - 1
 
 
 class Strict:
@@ -97,7 +95,7 @@ def visible_run(request: Any, run_id: int) -> WorkflowRun:
         PermissionDenied: the user may read the run, but the request's method is not permitted.
     """
     runs = WorkflowRun.objects.using(rows.alias()).select_related("suspension").defer(*rows.LARGE)
-    run = visible_to(request, runs).filter(pk=run_id).first() if run_id <= LARGEST_ID else None
+    run = visible_to(request, runs).filter(pk=run_id).first() if run_id <= LARGEST_NUMBER else None
     if run is None:
         raise _missing(run_id)
     if not may_act_on(request, run):
@@ -109,7 +107,7 @@ def visible_run(request: Any, run_id: int) -> WorkflowRun:
 
 
 def _missing(run_id: int) -> Http404:
-    number = f"#{run_id}" if run_id <= LARGEST_ID else "of this number"
+    number = f"#{run_id}" if run_id <= LARGEST_NUMBER else "of this number"
     return Http404(f"There is no workflow run {number}.")
 
 

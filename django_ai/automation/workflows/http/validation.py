@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
@@ -139,18 +138,12 @@ def _unstorable(value: Any) -> str:
     waiting = [value]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, str) and not _is_text(part):
-            return _("Null characters and halves of surrogate pairs are not allowed.")
-        if (isinstance(part, float) and not math.isfinite(part)) or (
-            isinstance(part, Decimal) and not part.is_finite()
-        ):
+        if storable.fault_of(part) or (isinstance(part, Decimal) and not part.is_finite()):
+            if isinstance(part, str):
+                return _("Null characters and halves of surrogate pairs are not allowed.")
             return _("A finite number is required.")
         waiting.extend(_parts(part))
     return ""
-
-
-def _is_text(text: str) -> bool:
-    return "\0" not in text and (text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text))
 
 
 def _parts(value: Any) -> Iterator[Any]:

@@ -13,7 +13,7 @@ from ..exceptions import InvalidCommand
 from .commands import Wait
 from .secret_places import places_of
 
-# What the column of the suspension's table holds.
+# The most characters of a key in the table of suspensions.
 LONGEST_KEY = 200
 
 

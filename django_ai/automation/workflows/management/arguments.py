@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from ...storable import number_in
 from ..authoring.registry import registry
 from ..exceptions import UnknownWorkflow
 from ..machine.definition import WorkflowDefinition
@@ -34,9 +35,9 @@ def run(reference: str) -> WorkflowRun:
     Raises:
         CommandError: there is none, or there are several.
     """
-    number = reference.removeprefix("#")
+    number = number_in(reference.removeprefix("#"))
     # An id is what almost everybody means; a key that looks like one is found where no run has the id.
-    found = list(runs().filter(pk=number)) if number.isdecimal() and int(number) < 2**63 else []
+    found = list(runs().filter(pk=number)) if number is not None else []
     found = found or list(runs().filter(idempotency_key=reference).order_by("pk")[:10])
     if not found:
         raise CommandError(f"There is no run with the id or the idempotency key {reference!r}. See: workflows list")

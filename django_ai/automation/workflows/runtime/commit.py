@@ -44,7 +44,7 @@ def rewrite(run: WorkflowRun, context: BaseModel, now: datetime) -> Changes:
     if not vendors.way().write(Writes(run=run, fence=_fence(run), columns=new)):
         raise StaleClaim
     _move_in_memory(run, new)
-    rows.testify(lambda: was_written(run))
+    rows.set_witness(lambda: was_written(run))
     return changes
 
 
@@ -102,7 +102,7 @@ def carry_out(move: Prepared) -> bool:
     """
     if not vendors.way().write(move.writes):
         raise StaleClaim
-    rows.testify(lambda: was_written(move.run))
+    rows.set_witness(lambda: was_written(move.run))
     move.announce()
     return move.claims
 

@@ -103,7 +103,7 @@ class Transaction(Atomic):
         return self.witness()
 
 
-def testify(connection: Any, witness: Callable[[], bool]) -> None:
+def set_witness(connection: Any, witness: Callable[[], bool]) -> None:
     """Set the function that tells the current transaction whether it was committed, if the answer is lost."""
     outermost = connection.atomic_blocks[0] if connection.atomic_blocks else None
     if isinstance(outermost, Transaction):

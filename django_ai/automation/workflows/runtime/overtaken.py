@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -60,12 +59,6 @@ def _with(failures: list[dict[str, Any]], failure: dict[str, Any]) -> list[dict[
         return failures  # the attempt has a reason already, such as its interruption
     known[failure["attempt"]] = failure
     return [known[attempt] for attempt in sorted(known)]
-
-
-def numbers_of(failure: Mapping[str, Any]) -> str:
-    """Return the number of a failed attempt as rows keep it, or the numbers of several that are kept as one."""
-    last, attempts = failure["attempt"], failure.get("attempts", 1)
-    return str(last) if attempts == 1 else f"{last - attempts + 1}–{last}"  # noqa: RUF001 - a range
 
 
 def failures_now(run: WorkflowRun) -> list[dict[str, Any]]:

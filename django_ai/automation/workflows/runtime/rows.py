@@ -112,9 +112,9 @@ def refresh() -> None:
         connecting.refresh(connection)
 
 
-def testify(witness: Callable[[], bool]) -> None:
-    """Let the transaction of runs that is under way ask ``witness`` whether it was committed, if that stays open."""
-    connecting.testify(connections[alias()], witness)
+def set_witness(witness: Callable[[], bool]) -> None:
+    """Set the function that tells the current transaction of runs whether it was committed, if the answer is lost."""
+    connecting.set_witness(connections[alias()], witness)
 
 
 def was_undone(error: BaseException) -> bool:
@@ -231,6 +231,12 @@ def failure_data(failure: state.Failure) -> dict[str, Any]:
     if failure.attempts > 1:
         data["attempts"] = failure.attempts
     return data if failure.counts else {**data, "counts": False}
+
+
+def numbers_of(failure: dict[str, Any]) -> str:
+    """Return the number of a failed attempt, or the numbers of several that are kept as one, as text."""
+    last, attempts = failure["attempt"], failure.get("attempts", 1)
+    return str(last) if attempts == 1 else f"{last - attempts + 1}–{last}"  # noqa: RUF001 - a range
 
 
 def _failure(data: dict[str, Any]) -> state.Failure:

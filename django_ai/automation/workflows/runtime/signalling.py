@@ -8,6 +8,7 @@ from typing import Any
 
 from ... import storable
 from ...signatures import did_you_mean
+from ..authoring.methods import LONGEST_NAME
 from ..authoring.reading import events_of, signals_of
 from ..exceptions import ContextInvalid, IllegalMove, InvalidOption, SignalRejected, UnknownSignal
 from ..machine import context as contexts
@@ -16,8 +17,6 @@ from ..machine.payloads import Accepts
 from ..machine.statuses import FINAL
 from ..models import Signal, SignalKind, Suspension, WorkflowRun
 from . import columns, inbox, rows
-
-LONGEST_NAME = 200
 
 # The prefix of an event's name in releases in which events were sent as signals.
 EVENT_PREFIX = "event:"

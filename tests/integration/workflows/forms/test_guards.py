@@ -11,9 +11,9 @@ from rest_framework import serializers
 from rest_framework.permissions import AllowAny, BasePermission, IsAdminUser
 from rest_framework.test import APIClient
 
+from django_ai.automation.storable import LARGEST_NUMBER
 from django_ai.automation.workflows.core import complete, engine, goto, step, workflow
 from django_ai.automation.workflows.exceptions import DeclarationError, FormNotOpen
-from django_ai.automation.workflows.http import permissions
 from django_ai.automation.workflows.metadata import FieldDisplayConfig, StepDisplayMetadata
 from django_ai.automation.workflows.models import WorkflowRun
 from django_ai.automation.workflows.permissions import OwnerOrStaff
@@ -351,7 +351,7 @@ def test_runs_that_the_project_hides_are_not_there(forms, workflows, settings, o
 
 
 def test_a_number_that_no_run_can_have_is_no_run(forms, workflows, two_steps):
-    for number in (permissions.LARGEST_ID + 1, 10**4000):
+    for number in (LARGEST_NUMBER + 1, 10**4000):
         answer = forms.post("sign_it", number)
         assert (answer.status_code, len(answer.content) < 300) == (404, True)
         assert forms.get(f"runs/{number}/").status_code == 404

@@ -16,7 +16,7 @@ from ...machine.statuses import FAILED
 from ...masking import Mask, changes_in
 from ...models import PastWait, Signal, SignalState, StepExecution, WaitOutcome, WorkflowRun
 from ...runtime.by_hand import against_retry
-from ...runtime.overtaken import numbers_of
+from ...runtime.rows import numbers_of
 from .. import arguments
 from ..console import Column, age, bar, status_colour, took
 from ..reading import as_data, error_of, status_of, takes, waits_for
