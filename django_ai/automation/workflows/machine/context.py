@@ -10,8 +10,7 @@ from pydantic import BaseModel, PrivateAttr
 from pydantic_core import from_json, to_json
 
 from .keys import keys_of, named, readable, replaced, stored
-from .misfits import unfit
-from .storing import as_json, read
+from .storing import as_json, read, unfit
 
 ContextT = TypeVar("ContextT", bound=BaseModel)
 

@@ -29,7 +29,7 @@ class Difference(NamedTuple):
 
 def differences(left: Any, back: Any, path: str = "") -> Iterator[Difference]:
     """Yield the innermost values in which ``back`` differs from ``left``."""
-    if _equal(left, back):
+    if is_equal(left, back):
         return
     if type(left) is type(back):
         parts = _parts(left, back)
@@ -37,7 +37,7 @@ def differences(left: Any, back: Any, path: str = "") -> Iterator[Difference]:
             for name, one, other, is_private in parts:
                 inner = f"{path}.{name}" if path else name
                 if is_private:
-                    if isinstance(one, _DATA) and not _equal(one, other):
+                    if isinstance(one, _DATA) and not is_equal(one, other):
                         yield Difference(inner, one, other, is_private=True)
                 else:
                     yield from differences(one, other, inner)
@@ -45,7 +45,8 @@ def differences(left: Any, back: Any, path: str = "") -> Iterator[Difference]:
     yield Difference(path, left, back)
 
 
-def _equal(left: Any, back: Any) -> bool:
+def is_equal(left: Any, back: Any) -> bool:
+    """Return whether two values are equal: NaN equals NaN, and values that cannot be compared differ."""
     if left is back:
         return True
     try:

@@ -15,8 +15,7 @@ from pydantic.fields import FieldInfo
 from ...signatures import did_you_mean
 from ..exceptions import SignalRejected, pydantic_faults
 from .keys import all_keys, named
-from .redaction import Redactor, secrets_in, told
-from .secret_places import places_of
+from .redaction import Redactor, told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +157,7 @@ def _rejected(faults: Sequence[tuple[str, str]]) -> SignalRejected:
 
 
 def _validated(model: type[BaseModel], payload: Mapping[str, Any], context_class: type[BaseModel]) -> dict[str, Any]:
-    secrets = [secret for cls in (model, context_class) for secret in secrets_in(places_of(cls), payload)]
-    clear = Redactor(secrets)
+    clear = Redactor.of(payload, model, context_class)
     try:
         # As JSON, for a payload is stored as JSON: a strict model takes the text of a date.
         read = closed(model).model_validate_json(json.dumps(dict(payload)))

@@ -18,7 +18,7 @@ from pydantic import BaseModel, RootModel
 
 from ..exceptions import WorkflowError, traceback_of
 from .changes import ABSENT, is_omitted
-from .secret_places import ANYTHING, DEEPEST, MASK, Place
+from .secret_places import ANYTHING, DEEPEST, MASK, Place, places_of
 
 # A shorter secret is not looked for: it would be found in half of all words.
 SHORTEST = 4
@@ -43,6 +43,11 @@ class Redactor:
             self._by_start[form[:SHORTEST]].append(form)
             if len(form) >= SHORTEST_LINE:
                 self._by_end[form[-SHORTEST:]].append(form)
+
+    @classmethod
+    def of(cls, data: Any, *context_classes: type[BaseModel]) -> Redactor:
+        """Return a redactor of the secrets that ``data`` have in any of these classes."""
+        return cls(secret for each in context_classes for secret in secrets_in(places_of(each), data))
 
     def __bool__(self) -> bool:
         return bool(self._by_start)

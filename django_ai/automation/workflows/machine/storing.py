@@ -10,10 +10,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json, to_jsonable_python
 
 from ... import storable
-from ..exceptions import ContextInvalid
-from .differences import Difference, differences
+from ..exceptions import ContextInvalid, pydantic_faults
+from .differences import Difference, differences, is_equal
 from .keys import keys_of
-from .misfits import redactor, unfit
+from .redaction import Redactor, told
 
 ContextT = TypeVar("ContextT", bound=BaseModel)
 
@@ -38,7 +38,7 @@ def store(context: BaseModel) -> Stored:
         ContextInvalid: JSON or a database cannot hold a value, or it would be read back as another one.
     """
     text = as_json(context)
-    if not _is_same(_back(context, text), context):
+    if not is_equal(_back(context, text), context):
         text = _coerced(context, text)
     data = from_json(text)
     if not isinstance(data, dict):
@@ -70,19 +70,40 @@ def read(context_class: type[ContextT], text: str | bytes) -> ContextT:
     return context_class.model_validate_json(text, by_alias=keys_of(context_class).reads_alias, by_name=True)
 
 
+def unfit(context_class: type[BaseModel], data: object, error: Exception, intro: str = "") -> ContextInvalid:
+    """Return an error about a context as ContextInvalid, whose cause is cleared of secrets.
+
+    Args:
+        data: JSON, or the context itself.
+        intro: the beginning of the error; by default, that the data do not fit the class.
+    """
+    intro = intro or f"The context does not fit {context_class.__qualname__}"
+    if isinstance(error, ValidationError):
+        return misfit(intro, context_class, data, error)
+    clear = Redactor.of(data, context_class)
+    invalid = ContextInvalid(f"{intro}: {type(error).__name__}: {clear(str(error))}")
+    invalid.__cause__ = told(error, clear)
+    return invalid
+
+
+def misfit(intro: str, context_class: type[BaseModel], data: object, error: ValidationError) -> ContextInvalid:
+    """Return pydantic's error about ``data`` as one of ours; to be raised from None, for pydantic's quotes the values.
+
+    ContextInvalid has the faults too, by field.
+    """
+    clear = Redactor.of(data, context_class)
+    faults = [(clear(field), clear(reason)) for field, reason in pydantic_faults(error.errors(include_input=False))]
+    invalid = ContextInvalid(f"{intro}: {'; '.join(f'{field}: {reason}' for field, reason in faults)}.")
+    invalid.faults = faults
+    return invalid
+
+
 def _back(context: ContextT, text: str) -> ContextT:
     try:
         return read(type(context), text)
     except Exception as error:  # noqa: BLE001 - pydantic lets pass what a validator of the user's raises otherwise
         invalid = unfit(type(context), context, error)
         raise invalid from invalid.__cause__
-
-
-def _is_same(back: BaseModel, context: BaseModel) -> bool:
-    try:
-        return back == context
-    except Exception:  # noqa: BLE001 - as an array's, whose equality is an array
-        return False
 
 
 def _coerced(context: BaseModel, text: str) -> str:
@@ -130,7 +151,7 @@ def _revalidated(context: ContextT) -> ContextT:
 
 
 def _clear(context: BaseModel, text: str) -> str:
-    return redactor(type(context), context)(text)
+    return Redactor.of(context, type(context))(text)
 
 
 def _key(value: Any) -> Any:

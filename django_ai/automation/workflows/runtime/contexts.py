@@ -13,7 +13,7 @@ from ...signatures import takes_any_keyword
 from ..authoring.inputs import inputs_of, misfit
 from ..exceptions import ContextInvalid
 from ..machine import context as machine_context
-from ..machine import misfits
+from ..machine import storing
 from ..machine.definition import WorkflowDefinition
 from ..machine.secret_places import declared, places_of
 
@@ -37,7 +37,7 @@ def make_context(definition: WorkflowDefinition, arguments: Mapping[str, Any]) -
     except ValidationError as error:
         intro = f"Workflow {definition.name!r} cannot start"
         known = declared(places_of(definition.context_class), arguments)
-        raise misfits.misfit(intro, definition.context_class, known, error) from None
+        raise storing.misfit(intro, definition.context_class, known, error) from None
     if type(context) is not definition.context_class:  # a subclass would come back as the Context itself
         given = type(context).__name__
         raise ContextInvalid(f"{definition.cls.__name__}.create_context must return a Context, not a {given}.")

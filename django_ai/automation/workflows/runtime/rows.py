@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from time import monotonic, sleep
@@ -233,7 +233,7 @@ def failure_data(failure: state.Failure) -> dict[str, Any]:
     return data if failure.counts else {**data, "counts": False}
 
 
-def numbers_of(failure: dict[str, Any]) -> str:
+def numbers_of(failure: Mapping[str, Any]) -> str:
     """Return the number of a failed attempt, or the numbers of several that are kept as one, as text."""
     last, attempts = failure["attempt"], failure.get("attempts", 1)
     return str(last) if attempts == 1 else f"{last - attempts + 1}–{last}"  # noqa: RUF001 - a range
