@@ -13,3 +13,11 @@ def forget_declared_workflows():
     for definition in list(registry):
         if id(definition) not in before:
             registry.remove(definition)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Let the texts that a test captured be sent between processes, though it tries texts that are no Unicode."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report

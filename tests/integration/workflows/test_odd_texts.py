@@ -50,9 +50,10 @@ def once(workflows):
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_the_reason_of_a_failure_is_kept(once, text):
+def test_the_reason_of_a_failure_is_kept_and_logged(once, text, caplog):
     run = once(lambda: fail(text, display_title=text))
     assert (run.status, run.error[0], run.attempt) == ("failed", "x", 1)
+    assert caplog.messages[-1].encode().endswith(run.error.encode())
     assert run.completion_display["display_title"].startswith("x\\")
     assert run.step_executions.get().error == run.error
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ... import storable
 from .. import logs
 from ..exceptions import WorkflowError, describe
 from ..machine.statuses import FAILED
@@ -77,7 +78,8 @@ class Lines(Listener):
         if notice.raised and notice.kind is Kind.RUN_FAILED:
             return  # told with its exception, by `raised`
         line = _LINES[notice.kind]
-        logger.log(line.level, "%s", line.text(notice), extra=_about(notice))
+        # A handler that writes to a file raises where a text is no Unicode, and the line is lost.
+        logger.log(line.level, "%s", storable.text(line.text(notice)), extra=_about(notice))
 
     def raised(self, claim: Claimed, error: BaseException) -> None:
         """Write the traceback: as an error when that was the last attempt, else for those who look closely."""
