@@ -186,12 +186,21 @@ def on_event(
     def decorate(function: OneHandler) -> OneHandler:
         if fault := wrong_callback(function, None):
             raise WrongSubscription(f"@on_event({name!r}) calls {place_of(function)} with one event; it {fault}.")
-        default = f"on_event:{function.__module__}.{function.__qualname__}:{name}:{when}"
         event = None if name == EVERY_EVENT else name
-        subscribe(key or default, _EachAlone(function), event=event, offset=when, batch=False)
+        subscribe(
+            key or _default_key(function, name, when), _EachAlone(function), event=event, offset=when, batch=False
+        )
         return function
 
     return decorate
+
+
+def _default_key(function: Any, name: str, when: Any) -> str:
+    if not hasattr(function, "__qualname__"):
+        raise WrongSubscription(
+            f"@on_event({name!r}) of {function!r}, which has no name, needs key=: a text of its own."
+        )
+    return f"on_event:{function.__module__}.{function.__qualname__}:{name}:{when}"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from operator import methodcaller
 
 import pytest
 
@@ -52,6 +54,14 @@ def test_an_offset_that_no_datetime_takes_is_refused_by_name(declare, offset):
     with pytest.raises(WrongSubscription, match=r"offset= takes a timedelta, or what can be added to a datetime"):
         declare("paid", offset=offset)
     assert list(subscriptions) == []
+
+
+@pytest.mark.parametrize("handler", [partial(takes_events), methodcaller("touch")])
+def test_what_has_no_name_handles_events_under_a_key_of_its_own(handler):
+    with pytest.raises(WrongSubscription, match=r"which has no name, needs key="):
+        on_event("paid")(handler)
+    on_event("paid", key="handles")(handler)
+    assert [item.key for item in subscriptions] == ["handles"]
 
 
 @pytest.mark.parametrize("offset", [timedelta.max, timedelta.min, timedelta(days=-1)])

@@ -13,7 +13,7 @@ from django.apps import apps
 from django.core import checks as django_checks
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.db.backends.sqlite3.base import DatabaseWrapper
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from django_ai.automation import broker, clock, conf, documentation
 from django_ai.automation.events import EventDefinition, names
@@ -415,6 +415,16 @@ def test_a_field_that_the_event_s_data_may_fill_is_not_reported(monkeypatch):
     events = [EventDefinition("order_placed", data=lambda order: {"number": 5})]
     monkeypatch.setattr(Order, "events", events)
     assert needs_from("order_placed", Context=NeedsNumber) == []
+
+
+def test_a_field_that_the_context_fills_in_itself_is_not_reported():
+    class FillsIn(NeedsNumber):
+        @model_validator(mode="before")
+        @classmethod
+        def fill_in(cls, given):
+            return {"number": 5, **given}
+
+    assert needs_from("order_placed", Context=FillsIn) == []
 
 
 def test_create_context_fills_what_the_event_does_not_have():

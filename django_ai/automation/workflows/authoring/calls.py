@@ -99,7 +99,9 @@ class CommandCall:
             step=self.step,
             kind=_KINDS[WAITS[command]],
             name=name if isinstance(name, str) else None,
-            arguments={argument: value for argument, value in given.items() if value not in (None, UNKNOWN)},
+            arguments={
+                argument: value for argument, value in given.items() if value is not None and value is not UNKNOWN
+            },
             place=self.source.place(self.call),
         )
 
@@ -107,7 +109,7 @@ class CommandCall:
         match argument:
             case ast.List(elts=parts) | ast.Tuple(elts=parts):
                 values = [self.source.value(part) for part in parts]
-                return UNKNOWN if UNKNOWN in values else values
+                return UNKNOWN if any(value is UNKNOWN for value in values) else values
             case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in self.selves:
                 return inspect.getattr_static(self.definition.cls, attribute, UNKNOWN)
         return self.source.value(argument)

@@ -96,12 +96,13 @@ def _inputs(create_context: Callable[..., object] | None, context_class: type[Ba
     if create_context is not None:
         return _of_signature(inspect.signature(create_context))
     fields = context_class.model_fields.items()
+    has_own_code = _reads_anything(context_class)
     taken = {name: (field_names(context_class, name, field), field.is_required()) for name, field in fields}
     return Inputs(
         names=frozenset(name for names, _ in taken.values() for name in names),
         in_order=tuple(name if name in names else min(names, default=name) for name, (names, _) in taken.items()),
-        required=tuple(names for names, is_required in taken.values() if is_required),
-        anything=_reads_anything(context_class),
+        required=tuple(names for names, is_required in taken.values() if is_required and not has_own_code),
+        anything=has_own_code or context_class.model_config.get("extra") == "allow",
         by_create_context=False,
     )
 
@@ -119,11 +120,10 @@ def _of_signature(signature: inspect.Signature) -> Inputs:
 
 
 def _reads_anything(context_class: type[BaseModel]) -> bool:
-    """Return whether a Context may read names that are no fields of it: code of its own sees all that is given."""
+    """Return whether code of a Context sees all that is given first, and may read other names or fill in fields."""
     decorators = context_class.__pydantic_decorators__
     return (
-        context_class.model_config.get("extra") == "allow"
-        or issubclass(context_class, RootModel)
+        issubclass(context_class, RootModel)
         or context_class.__init__ is not BaseModel.__init__
         or bool(decorators.root_validators)
         or any(validator.info.mode in ("before", "wrap") for validator in decorators.model_validators.values())

@@ -84,7 +84,7 @@ def _faults(name: str, function: Any) -> Iterator[str]:
 
 
 def _wrong_parameters(function: Any) -> Iterator[str]:
-    parameters = list(inspect.signature(function).parameters.values())
+    parameters = parameters_of(function)
     if not parameters or parameters[0].kind not in (*_POSITIONAL, inspect.Parameter.VAR_POSITIONAL):
         yield "is a method and needs the parameter self."
     required = required_parameters(function)
@@ -101,7 +101,22 @@ def _wrong_parameters(function: Any) -> Iterator[str]:
         )
 
 
+def parameters_of(function: Any) -> list[inspect.Parameter]:
+    """Return the parameters of a step, with those of the function inside a wrapper that passes keywords on.
+
+    Those inside have a default here, for the wrapper may supply them.
+    """
+    own = list(inspect.signature(function, follow_wrapped=False).parameters.values())
+    inner = getattr(function, "__wrapped__", None)
+    if not own or own[-1].kind is not inspect.Parameter.VAR_KEYWORD or not inspect.isfunction(inner):
+        return own
+    names = {item.name for item in own}
+    passed = [item for item in parameters_of(inner)[1:] if item.kind not in _VARIABLE and item.name not in names]
+    supplied = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY, default=None) for item in passed]
+    return [*own[:-1], *supplied, own[-1]]
+
+
 def required_parameters(function: Any) -> list[str]:
     """Return the parameters after self that have no default."""
-    parameters = list(inspect.signature(function).parameters.values())[1:]
+    parameters = parameters_of(function)[1:]
     return [item.name for item in parameters if item.default is item.empty and item.kind not in _VARIABLE]

@@ -62,6 +62,8 @@ class Body:
             case ast.Call(func=function) if self.source.value(function) is timedelta:
                 return self._timedelta(node)
         value = self.source.value(node)
+        if value is None and not isinstance(node, ast.Constant):
+            return UNKNOWN  # a name that holds None: the code probably asks for that before
         return value if isinstance(value, _PLAIN) else UNKNOWN
 
     def _timedelta(self, call: ast.Call) -> Any:
@@ -69,7 +71,7 @@ class Body:
         kwargs = {str(keyword.arg): self.literal(keyword.value) for keyword in call.keywords}
         try:
             return timedelta(*args, **kwargs)
-        except (TypeError, OverflowError):
+        except (TypeError, ValueError, OverflowError):
             return UNKNOWN
 
 

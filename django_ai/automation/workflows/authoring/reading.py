@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import FunctionType
 from typing import Any
@@ -19,6 +20,7 @@ from .methods import SUPPLIED
 from .mistakes import Body, discarded, find_mistakes
 from .registry import DEFINITION_ATTRIBUTE
 from .sources import UNKNOWN, Place, Source
+from .steps import step as step_decorator
 
 Names = frozenset[str]
 
@@ -48,7 +50,8 @@ def _lost_steps(definition: WorkflowDefinition) -> Iterator[Mistake]:
     tree, place = sources.tree_of_class(definition.cls), sources.place_of_class(definition.cls)
     if tree is None or place is None:
         return
-    methods = [node for node in tree.body if isinstance(node, ast.FunctionDef) and _is_called_step(node)]
+    names = vars(sys.modules.get(definition.cls.__module__, definition.cls))
+    methods = [node for node in tree.body if isinstance(node, ast.FunctionDef) and _is_called_step(node, names)]
     last = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     for node in methods:
         here = Place(place.file, node.lineno)
@@ -63,9 +66,10 @@ def _lost_steps(definition: WorkflowDefinition) -> Iterator[Mistake]:
             yield Mistake(kind=MistakeKind.HIDDEN, step=node.name, text=text, hint=hint, place=here)
 
 
-def _is_called_step(node: ast.FunctionDef) -> bool:
+def _is_called_step(node: ast.FunctionDef, names: Mapping[str, Any]) -> bool:
+    """Say whether a method is decorated with @step(), and not with another library's decorator of this name."""
     called = [item.func for item in node.decorator_list if isinstance(item, ast.Call)]
-    return any("step" in (getattr(item, "id", ""), getattr(item, "attr", "")) for item in called)
+    return any(sources.value_in(item, names) is step_decorator for item in called)
 
 
 def signals_of(definition: WorkflowDefinition) -> frozenset[str] | None:
@@ -140,7 +144,9 @@ class StepReading:
         if isinstance(outcome, WorkflowStatus):
             self._ends[outcome] = None
             return
-        edge = Edge(source=self._step.name, target=outcome.target, kind=outcome.kind, label=outcome.label, place=place)
+        step = self._definition.find(outcome.target or "")  # which may be named as it was before
+        target = step.name if step else outcome.target
+        edge = Edge(source=self._step.name, target=target, kind=outcome.kind, label=outcome.label, place=place)
         if edge not in self.edges:
             self.edges.append(edge)
 

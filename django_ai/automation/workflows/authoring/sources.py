@@ -7,12 +7,12 @@ import builtins
 import inspect
 import linecache
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import resolve_name
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 # What a name stands for when only a run can tell.
@@ -48,20 +48,14 @@ class Source:
 
     def value(self, expression: ast.expr) -> Any:
         """Return what a name, or an attribute of a module, class or command, stands for; else UNKNOWN."""
-        match expression:
-            case ast.Constant(value=value):
-                return value
-            case ast.Name(id=name):
-                return self._named(name)
-            case ast.Attribute(value=owner, attr=attribute):
-                # Static: a property or a lazy object must not run because somebody draws a graph.
-                return inspect.getattr_static(self.value(owner), attribute, UNKNOWN)
-        return UNKNOWN
+        return _value(expression, self._named)
 
     def _named(self, name: str) -> Any:
         code = self.function.__code__
         if name in code.co_varnames or name in code.co_cellvars:
             return _imported(self, name)
+        if name in _names_inside(code):
+            return UNKNOWN  # in one of the functions inside it is another
         for names in (closure(self.function), self.function.__globals__, vars(builtins)):
             if name in names:
                 return names[name]
@@ -107,6 +101,30 @@ def tree_of_class(cls: type) -> ast.ClassDef | None:
     return classes.get((place.line, cls.__name__)) if place else None
 
 
+def value_in(expression: ast.expr, names: Mapping[str, Any]) -> Any:
+    """Return what an expression stands for where ``names`` are all names; else UNKNOWN."""
+    return _value(expression, lambda name: names.get(name, UNKNOWN))
+
+
+def _value(expression: ast.expr, named: Callable[[str], Any]) -> Any:
+    match expression:
+        case ast.Constant(value=value):
+            return value
+        case ast.Name(id=name):
+            return named(name)
+        case ast.Attribute(value=owner, attr=attribute):
+            # Static: a property or a lazy object must not run because somebody draws a graph.
+            return inspect.getattr_static(_value(owner, named), attribute, UNKNOWN)
+    return UNKNOWN
+
+
+def _names_inside(code: CodeType) -> Iterator[str]:
+    """Yield the names of the functions inside a function, their parameters and variables."""
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from (*inner.co_varnames, *inner.co_cellvars, *_names_inside(inner))
+
+
 def own_nodes(tree: ast.FunctionDef) -> Iterator[ast.AST]:
     """Yield the nodes of a function's body, without those of the functions inside it."""
     waiting: list[ast.AST] = list(tree.body)
@@ -118,7 +136,9 @@ def own_nodes(tree: ast.FunctionDef) -> Iterator[ast.AST]:
 
 
 def assigned(source: Source, name: str) -> list[ast.expr]:
-    """Return all values that a function assigns to one of its own names."""
+    """Return all values that a function assigns to one of its own names; none where it may have others too."""
+    if name in _bound_otherwise(source.tree):
+        return []
     found: list[ast.expr] = []
     for node in own_nodes(source.tree):
         match node:
@@ -130,6 +150,29 @@ def assigned(source: Source, name: str) -> list[ast.expr]:
                 continue
         if any(is_name(target, {name}) for target in targets):
             found.append(value)
+    return found
+
+
+def _bound_otherwise(tree: ast.FunctionDef) -> set[str]:
+    """Return the names to which a function gives values by other means than a plain assignment."""
+    arguments = tree.args
+    given = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    found = {argument.arg for argument in given if argument}
+    plain: set[int] = set()
+    for node in own_nodes(tree):
+        match node:
+            case ast.Assign(targets=targets):
+                plain |= {id(target) for target in targets}
+            case ast.AnnAssign(target=target) | ast.NamedExpr(target=target):
+                plain.add(id(target))
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) if id(node) not in plain:
+                found.add(name)
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+                found.add(name)
+            case ast.Global(names=names) | ast.Nonlocal(names=names):
+                found |= set(names)
     return found
 
 

@@ -23,6 +23,7 @@ from .methods import (
     check_decorated,
     check_method,
     inner_function,
+    parameters_of,
     required_parameters,
     where,
 )
@@ -226,7 +227,7 @@ def _definition(cls: type, name: str, function: Any) -> StepDefinition:
         timeout=options.timeout,
         title=options.title,
         visible=options.visible,
-        parameters=frozenset(list(inspect.signature(function).parameters)[1:]),
+        parameters=frozenset(item.name for item in parameters_of(function)[1:]),
         required=frozenset(required_parameters(function)),
     )
 

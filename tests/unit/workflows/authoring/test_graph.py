@@ -170,11 +170,15 @@ COMMAND = goto("second")
         lambda self: elsewhere().COMMAND,
         lambda self: COMMAND,
         lambda self: self.unheard_of(),
+        "command = complete()\n        for command in options(): break\n        return command",
+        "command = complete()\n        command, rest = options()\n        return command",
+        "command = complete()\n        with options() as command: pass\n        return command",
+        "command = complete()\n        match options():\n            case [command]: pass\n        return command",
+        "given = given or complete()\n        return given",
     ],
 )
 def test_each_way_to_hide_a_target_is_seen(body, tmp_path, monkeypatch):
-    expression = sourced(body)
-    hidden = module(f"return {expression}", tmp_path, monkeypatch)
+    hidden = module(body if isinstance(body, str) else f"return {sourced(body)}", tmp_path, monkeypatch)
     assert ("first", None) in edges(hidden)
     assert hidden.unreachable() == ()
 
@@ -229,6 +233,12 @@ def test_a_target_that_does_not_exist_is_found(body, target, tmp_path, monkeypat
     [edge] = module(body, tmp_path, monkeypatch, extra).missing()
     assert (edge.source, edge.target, edge.place.line) == ("first", target, 9)
     assert edge.place.file == str(tmp_path / "written_workflow.py")
+
+
+def test_a_step_may_be_named_as_it_was_before(tmp_path, monkeypatch):
+    extra = "@step(aliases=['earlier'])\n    def later(self): return complete()\n"
+    renamed = module("return goto('earlier')", tmp_path, monkeypatch, extra)
+    assert (edges(renamed), renamed.missing()) == ({("first", "later")}, ())
 
 
 @pytest.mark.parametrize("extra", ["def __init__(self): self.target = self.second", "def __getattr__(self, name): 0"])

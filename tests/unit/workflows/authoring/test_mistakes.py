@@ -1,9 +1,10 @@
 """What is wrong in the code of a step is found before it runs, with its line and what to write."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from django_ai.automation.workflows.authoring.graph import MistakeKind
 from django_ai.automation.workflows.authoring.reading import read_graph
@@ -19,6 +20,7 @@ from django_ai.automation.workflows.core import (
     complete, fail, goto, run_subflow, sleep, step, wait, wait_for_event)
 
 LONG = "x" * 201
+NOTHING = None
 WEEK = timedelta(days=7)
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -35,7 +37,7 @@ class Written:
     def first(self, given=None):
         {body}
 
-    @step()
+    @step(aliases=["as_it_was"])
     def second(self):
         return complete()
 
@@ -46,7 +48,7 @@ class Written:
     def helper(self):
         {helper}
 """
-LINE = 24
+LINE = 25
 
 
 class Child:
@@ -59,9 +61,18 @@ class Child:
         return complete()
 
 
+class FillsIn(Child):
+    class Context(Child.Context):
+        @model_validator(mode="before")
+        @classmethod
+        def fill_in(cls, given):
+            return {"mail": "a", **given}
+
+
 @pytest.fixture(autouse=True)
-def child():
-    return workflow("child")(Child)
+def children():
+    workflow("child")(Child)
+    workflow("fills_in")(FillsIn)
 
 
 @pytest.fixture
@@ -109,6 +120,11 @@ def mistakes(tmp_path, monkeypatch):
         "return self.helper()",
         "self.helper()\n        return complete()",
         "command = goto(self.second)\n        return command",
+        "return goto(NOTHING) if NOTHING else sleep(5 if given else NOTHING)",
+        "def inner(complete, *fail): complete(); fail(1, 2)\n        return self.helper()",
+        "list(map(lambda goto: goto(1, x=2), ()))\n        return self.helper()",
+        "return goto('as_it_was')",
+        "return run_subflow('fills_in', on_complete=self.joined)",
     ],
 )
 def test_sound_code_has_no_mistakes(mistakes, body):
@@ -225,6 +241,9 @@ def hides(function):
     return hidden
 
 
+other_library = SimpleNamespace(step=lambda: lambda function: function)
+
+
 class Lost:
     @step(start=True)
     def first(self):
@@ -241,6 +260,10 @@ class Lost:
     @hides
     @step()
     def hidden(self):
+        return complete()
+
+    @other_library.step()
+    def helper(self):
         return complete()
 
 

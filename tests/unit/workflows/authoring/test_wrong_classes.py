@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
+from functools import wraps
 
 import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, RootModel, model_validator
@@ -136,6 +137,39 @@ def test_a_parameter_that_nothing_supplies_is_refused_with_the_line(function, se
     place = re.escape(f"{__file__}:{function.__code__.co_firstlineno}")
     with refused(rf"Wrong\.asks \({place}\) .*{sentence}"):
         declare(asks=step()(function))
+
+
+def with_amount(function):
+    @wraps(function)
+    def called(self, *, note=""):
+        return function(self, 5)
+
+    return called
+
+
+def passing_on(function):
+    @wraps(function)
+    def called(*args, **kwargs):
+        return function(*args, amount=5, **kwargs)
+
+    return called
+
+
+def awaits(self, amount, subflow_result): ...
+
+
+@pytest.mark.parametrize(
+    ("decorator", "function", "parameters"),
+    [
+        (with_amount, asks, {"note"}),
+        (passing_on, asks, {"amount", "kwargs"}),
+        (passing_on, awaits, {"amount", "subflow_result", "kwargs"}),
+    ],
+)
+def test_a_decorator_may_supply_what_a_step_takes(decorator, function, parameters):
+    declare(first=step(start=True)(decorator(asks)), asks=step()(decorator(function)))
+    found = registry.get("wrong").steps["asks"]
+    assert (found.parameters, found.required) == (parameters, frozenset())
 
 
 def test_a_start_step_has_no_child_s_result():
