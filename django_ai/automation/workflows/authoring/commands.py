@@ -168,6 +168,9 @@ def _child_context(
         )
     if twice := sorted(given.keys() & fields.keys()):
         raise InvalidCommand(f"run_subflow() has {twice[0]!r} twice: in context= and as {twice[0]}=.")
+    if misplaced := sorted((given.keys() & options.keys()) - taken) if not inputs_of(definition).anything else []:
+        name = misplaced[0]
+        raise InvalidCommand(f"run_subflow(context=) has {name!r}, an option: write {name}= beside context=.")
     if fault := misfit(definition, {**given, **fields}, *options, "context"):
         raise InvalidCommand(f"run_subflow(): the workflow {fault}")
     return {**given, **fields}

@@ -174,6 +174,11 @@ def test_a_keyword_that_the_child_does_not_take_is_refused_with_the_one_that_was
         run_subflow(child, on_complete="pay", context={keyword: 5})
 
 
+def test_an_option_in_the_context_that_is_no_field_of_the_child_is_told_where_it_stands(child):
+    with pytest.raises(InvalidCommand, match=r"has 'progress', an option: write progress= beside context="):
+        run_subflow(child, on_complete="pay", context={"progress": 0.5})
+
+
 def test_a_field_of_the_child_is_given_once_and_the_context_is_a_dict(child):
     with pytest.raises(InvalidCommand, match="'amount' twice"):
         run_subflow(child, on_complete="pay", context={"amount": 5}, amount=5)
