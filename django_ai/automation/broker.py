@@ -149,7 +149,7 @@ def fault() -> str:
 
 
 def is_in_process() -> bool:
-    """Return whether the broker's messages never leave their process, so that another process sends into the void."""
+    """Return whether the broker's messages stay in their process, so that no other process receives them."""
     conf = current_app.conf
     url = str(conf.broker_read_url or conf.broker_url or "")
     return isinstance(publisher, CeleryPublisher) and url.startswith("memory")

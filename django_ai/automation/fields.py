@@ -23,7 +23,7 @@ class ExactCharField(models.CharField):  # type: ignore[type-arg]
 
 
 class MomentField(models.DateTimeField):  # type: ignore[type-arg]
-    """A moment that a project gave; one that some time zone cannot show is read as the nearest that all can.
+    """A moment that a project gave; if some time zone cannot show it, the nearest possible moment is read.
 
     PostgreSQL stores years that Python does not know, and one such row would make every query fail that reads it.
     """
@@ -45,6 +45,6 @@ class MomentField(models.DateTimeField):  # type: ignore[type-arg]
 
 
 def readable_moment(sql: str) -> str:
-    """Return what reads a moment from PostgreSQL so that Python knows its year."""
+    """Return the SQL that reads a moment from PostgreSQL within the years that Python knows."""
     earliest, latest = (f"'{bound:%Y-%m-%d}'" for bound in (storable.EARLIEST, storable.LATEST))
     return f"CASE WHEN {sql} < {earliest} THEN {earliest} WHEN {sql} > {latest} THEN {latest} ELSE {sql} END"

@@ -69,7 +69,7 @@ class TickTask(DatabaseTask):
 
 
 class _TickFilter(logging.Filter):
-    """Keeps out what Celery logs at INFO of each tick: that it came, and that it succeeded."""
+    """Drops the lines that Celery logs at INFO when it receives a tick and when the tick succeeds."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the record is to be logged; at DEBUG every tick is."""

@@ -1,4 +1,4 @@
-"""Where projects that began with django-ai-first import ``on_event`` from."""
+"""The module from which projects that began with django-ai-first import ``on_event``."""
 
 from .subscriptions import on_event
 

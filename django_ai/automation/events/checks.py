@@ -32,7 +32,7 @@ def check_definitions(app_configs: Sequence[AppConfig] | None, **kwargs: Any) ->
 
 
 def check_subscriptions(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Warn of handlers that are never called: before an event without a date, or of an event that there is not."""
+    """Warn of handlers that are never called: before an event without a date, or of an event that does not exist."""
     kinds: dict[str, set[Kind]] = {}
     for model in registry.origins().values():
         for item in registry.definitions_of(model):

@@ -1,4 +1,4 @@
-"""What apps that react to events know of them: what an event led to, and which of its data are secret."""
+"""The links from an event to its consequences in other apps, and their knowledge of its secrets."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .models import Event
 
 Clear = Callable[[str], str]
 
-# Each returns what one event led to, as (text, address) pairs, for the user of a request; the address may be empty.
+# Each returns an event's consequences as (text, address) pairs, for the user of a request; the address may be empty.
 consequences: list[Callable[[Event, Any], Iterable[tuple[str, str]]]] = []
 
-# Each returns an event's data with the secrets masked, and what clears texts of them.
+# Each returns an event's data with the secrets masked, or a redactor of them.
 masks: list[Callable[[Mapping[str, Any]], Mapping[str, Any]]] = []
 redactors: list[Callable[[Mapping[str, Any]], Clear]] = []
 
 
 def of(event: Event, request: Any) -> list[tuple[str, str]]:
-    """Return what an event is known to have led to, as far as the user of ``request`` may know of it."""
+    """Return the known consequences of an event that the user of ``request`` may see."""
     return [link for known in consequences for link in known(event, request)]
 
 
@@ -29,6 +29,6 @@ def masked(event: Event) -> Mapping[str, Any]:
 
 
 def redactor_of(*events: Event) -> Clear:
-    """Return what clears a text, such as a handler's error, of the secrets in the data of events."""
+    """Return a redactor of the secrets in the data of events, for texts such as a handler's error."""
     found = [redactor(event.data) for event in events for redactor in redactors]
     return lambda text: reduce(lambda cleared, clear: clear(cleared), found, text)

@@ -1,4 +1,4 @@
-"""Which names of events there are: those that models declare, and those that the project's code has elsewhere."""
+"""The names of events: those that models declare, and those in the rest of the project's code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..signatures import closest
 from . import registry
 from .definitions import EventDefinition
 
-# What hears of an event by its name. A name that is nowhere else in the code is emitted by nothing.
+# The calls that listen to an event by its name. No code emits a name that stands nowhere else.
 LISTENING = frozenset({"on_event", "subscribe", "wait_for_event", "for_event", "event_workflow"})
 
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
@@ -39,7 +39,7 @@ def declared() -> dict[str, list[EventDefinition]]:
 
 
 def unheard_of(names: Iterable[str]) -> set[str]:
-    """Return those names that no model declares and that stand nowhere in the project's code but where it listens.
+    """Return the names that no model declares, and that stand in the project's code only where it listens.
 
     A name that stands elsewhere, as in ``emit("paid")`` or ``PAID = "paid"``, may be emitted.
     """
@@ -63,7 +63,7 @@ def emitted() -> list[Emitted]:
 
 
 def hint(name: str, names: Iterable[str]) -> str:
-    """Return what to do about a name that nothing brings about: the nearest of ``names``, or how to declare it."""
+    """Return the hint about a name that nothing emits: the nearest of ``names``, or how to declare it."""
     return closest(name, names) or "Declare it with EventDefinition(…), or emit it."
 
 
@@ -111,7 +111,7 @@ def _tree(text: str) -> ast.Module:
 
 
 def _sources() -> Iterator[tuple[Path, str]]:
-    """Yield the files of the project, its apps' whether imported or not; no installed package's."""
+    """Yield the Python files of the project, imported or not, without those of installed packages."""
     for path in sorted(_files()):
         try:
             yield path, path.read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ _BEGIN = "Nothing has run yet of what was started or sent: "
 
 
 def add_note(error: Exception, *, has_kit: bool) -> None:
-    """Add to a test's error what waits to be run or delivered, and what to do about it, where anything does.
+    """Add a note to a test's error that lists the runs that wait for a worker, if any, and what to call.
 
     Args:
         has_kit: whether the test has the kit, so that it can call ``drain()``.

@@ -1,4 +1,4 @@
-"""What people may read of a run: its context, messages and errors, with the secrets masked."""
+"""Masks the secrets in a run's context, messages and errors for people who read them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .exceptions import kept
 from .machine.redaction import Redactor, secrets_in
 from .machine.secret_places import MASK, Place, masked, places_of
 from .models import PastWait, Signal, SignalKind, StepExecution, WorkflowRun
+from .runtime.redaction import CHILD, secrets_of_child
 
 __all__ = ["MASK", "Mask", "changes_in", "context_class_of", "has_secrets"]
 
@@ -22,10 +23,10 @@ _OF_EVENTS = {"event_id", "event_name", "event_at", "entity_id", "entity_type"}
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """What of a run's data may be read; without a Context class, as for code that is gone, none of it.
+    """Masks the secrets in a run's data; without a Context class, as when the code is gone, all of it.
 
     Texts are cleared of secrets when they are written. Rows of earlier versions are not: for them
-    each text is cleared again where it is shown, of the secrets that are known there.
+    each text is cleared again where it is shown, of the secrets that the run is known to have.
     """
 
     context_class: type[BaseModel] | None
@@ -42,8 +43,8 @@ class Mask:
         context_class = context_class_of(run.name, run.version)
         place = places_of(context_class)
         found = {secret for data in (run.data, *_sides(earlier)) for secret in secrets_in(place, data)}
-        for result in (run.inputs.get("subflow_result"), *_results(messages)):
-            found.update(_of_child(result))
+        for result in (run.inputs.get(CHILD), *_results(messages)):
+            found.update(secrets_of_child(result))
         return cls(context_class, Redactor(found))
 
     def text(self, text: str) -> str:
@@ -60,7 +61,7 @@ class Mask:
         return {key: masked(self.place.key(key), value) for key, value in data.items()}
 
     def payload(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the payload of a message with its secrets masked; a key that the Context does not have is one."""
+        """Return the payload of a message with its secrets masked; a key that the Context does not have is masked."""
         return {key: value if key in _OF_EVENTS else masked(self.place.key(key), value) for key, value in data.items()}
 
     def changes(self, changes: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -88,12 +89,6 @@ def _results(messages: Iterable[Signal]) -> Iterator[Any]:
     return (message.payload for message in messages if message.kind == SignalKind.CHILD)
 
 
-def _of_child(result: Any) -> Iterator[str]:
-    if isinstance(result, Mapping) and isinstance(result.get("data"), Mapping):
-        place = places_of(context_class_of(str(result.get("workflow")), str(result.get("version"))))
-        yield from secrets_in(place, result["data"])
-
-
 def context_class_of(name: str, version: str) -> type[BaseModel] | None:
     """Return the Context class of a workflow, or None where the code no longer has it."""
     definition = registry.get(name, version)
@@ -101,7 +96,7 @@ def context_class_of(name: str, version: str) -> type[BaseModel] | None:
 
 
 def has_secrets(context_class: type[BaseModel] | None) -> bool:
-    """Return whether a context may hold anything that is masked, however deep; of one that is gone, it may."""
+    """Return whether a context may hold a masked value at any depth; True without a class."""
     return places_of(context_class).holds_secrets
 
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 Row = TypeVar("Row", bound=Model)
 
-# What needs no more than the permission to view.
+# The methods that need only the permission to view.
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -77,7 +77,7 @@ def is_granted(answer: object, hook: object) -> bool:
 
 
 def visible_to(request: Any, rows: QuerySet[Row], run: str = "pk") -> QuerySet[Row]:
-    """Return those of ``rows`` whose run the project lets the user of ``request`` know of.
+    """Return the ``rows`` of runs that the project lets the user of ``request`` see.
 
     Args:
         request: Django's request, or the one of Django REST framework.

@@ -16,7 +16,7 @@ from .exceptions import ContextInvalid
 
 Row = TypeVar("Row", bound=Model)
 
-# By which Django reads what a row lacks.
+# The method by which Django reads deferred columns.
 _REFRESH = "refresh_from_db"
 
 
@@ -75,14 +75,14 @@ def _unsaved(model: type[Model]) -> str:
 
 
 def _deferred(model: type[Row], key: Any, field: str) -> Row:
-    """Return a row of which all but the key is read, by one query, when any of it is looked at."""
+    """Return a row with its key only; the first access to another column reads all of them by one query."""
     row = model.from_db(router.db_for_write(model), [model._meta.pk.attname], [key])
     row.__dict__[_REFRESH] = partial(_read_all, row, field)
     return row
 
 
 def _read_all(row: Model, field: str, using: str | None = None, fields: object = None, **options: Any) -> None:
-    """Read all of a row in place of the one column that Django asks for; from then on it is a row like any other."""
+    """Read all columns in place of the one that Django asks for; afterwards the row is an ordinary one."""
     late = row.__dict__.pop(_REFRESH)
     every = [column.attname for column in row._meta.concrete_fields]
     try:

@@ -26,7 +26,7 @@ class RunPermissions(ModelAdmin):
     """Runs are started by code and deleted by the retention, never by hand."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the rows that the project lets this user know of: every page and action begins with them."""
+        """Return the rows that the project lets this user see; every page and action begins with them."""
         rows: QuerySet[Any] = super().get_queryset(request)
         return visible_to(request, rows) if issubclass(rows.model, WorkflowRun) else rows
 

@@ -36,7 +36,7 @@ MOST_ENTRIES = 50
 MOST_TAGS = 20
 MOST_ANCESTORS = 5
 
-# Of so many of a run's latest moves the graph shows the ways.
+# The number of a run's latest moves whose transitions the graph shows.
 MOST_WAYS = 20_000
 
 # How the step is marked that a run is at; where it has completed, that step is done.

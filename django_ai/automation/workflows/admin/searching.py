@@ -21,7 +21,7 @@ HELP = "A run's number, idempotency key or tag; tag:name for all with a tag; fie
 # Of the runs with a tag that is looked for together with numbers and keys, the newest.
 MOST_TAGGED = 1_000
 
-# Of a whole number in JSON some databases keep no more.
+# The largest whole number that every database keeps exactly in JSON.
 LARGEST = 10**15
 
 
@@ -85,7 +85,7 @@ def _shows(context_class: Any, field: str) -> bool:
 
 
 def _as_json(text: str) -> list[Any]:
-    """Return what a text says as JSON, if every database can compare it."""
+    """Return the value of a text as JSON, if every database can compare it."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

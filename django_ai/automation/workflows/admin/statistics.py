@@ -108,7 +108,7 @@ def _active(runs: QuerySet[WorkflowRun]) -> tuple[dict[str, dict[str, int]], fro
 
 
 def _counts_of_newest(runs: QuerySet[WorkflowRun]) -> dict[str, int]:
-    """Return how many of the newest CAP of some runs are of each workflow."""
+    """Return the number of runs of each workflow among the newest CAP of some runs."""
     newest = runs.order_by("-pk").values("name")[:CAP]
     statement, params = newest.query.get_compiler(runs.db).as_sql()
     with connections[runs.db].cursor() as cursor:

@@ -98,7 +98,7 @@ def _answer_serializer(declared: Action) -> type[Any] | None:
 
 
 class Given:
-    """An answer that needs no further look."""
+    """A response that is final."""
 
     def __init__(self, data: dict[str, Any]) -> None:
         self.validated_data = data

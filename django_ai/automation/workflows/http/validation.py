@@ -21,16 +21,16 @@ from .limits import check_json, items_of
 
 Validate = Callable[[Any], Any]
 
-# After so many entries of one field that are not valid the others are not looked at.
+# The most invalid entries of one field; the entries after these are not validated.
 ENOUGH = 20
 
-# Of so many rows a post may name several for one field; each is a query. More are not listed as choices either.
+# The most rows of a relation that a post may name for one field, since each is a query. Also the most choices listed.
 MOST_ROWS = 1000
 
-# How deeply serializers are looked into that hold one another.
+# The deepest nesting of serializers whose fields are bounded.
 DEEPEST = 8
 
-# Faults of what was sent that some field lets through: numbers too large for a column, texts that are no Unicode.
+# Errors about posted values that some fields do not catch: numbers too large for a column, texts that are no Unicode.
 _UNREADABLE = (ArithmeticError, RecursionError, UnicodeError, DataError)
 
 
@@ -43,7 +43,7 @@ class Enough(Exception):
 
 
 class Tally:
-    """Counts, over all that one field of a form holds, the entries that are not valid and the rows that are read."""
+    """Counts the invalid entries and the rows read in one field of a form, nested fields included."""
 
     def __init__(self, field: str) -> None:
         self.field = field
@@ -51,7 +51,7 @@ class Tally:
         self.rows = 0
 
     def entry(self, usual: Validate, data: Any = empty) -> Any:
-        """Validate an entry. Raises Enough for the last fault that is looked at."""
+        """Validate an entry. Raises Enough when the field has too many faults."""
         try:
             return usual(data)
         except (serializers.ValidationError, DjangoValidationError) as error:
@@ -62,7 +62,7 @@ class Tally:
         raise Enough(self.field, text % {"count": ENOUGH, "fault": _first_text(self.faults[0])})
 
     def row(self, usual: Validate, data: Any) -> Any:
-        """Look for a row. Raises Enough instead where too many have been looked for."""
+        """Read a row. Raises Enough instead when the field has named too many."""
         self.rows += 1
         if self.rows > MOST_ROWS:
             raise Enough(self.field, _too_many_rows())
@@ -70,7 +70,7 @@ class Tally:
 
 
 def validate(serializer: Any, usual: Validate, data: Any) -> Any:
-    """Return what ``usual`` makes of the data that were posted to a serializer.
+    """Validate the data that were posted to a serializer with ``usual``, within limits; return its result.
 
     Raises:
         ValidationError: what is wrong, in a bounded number of faults of bounded length.
@@ -134,7 +134,7 @@ def _refuse_unstorable(data: Any) -> None:
 
 
 def _unstorable(value: Any) -> str:
-    """Return why a value, or something in it, can be stored in no database; empty where it can be."""
+    """Return why a value, or a part of it, cannot be stored in every database; empty where it can."""
     waiting = [value]
     while waiting:
         part = waiting.pop()

@@ -25,7 +25,7 @@ LOOK_EVERY = 0.5
 MOST_HELD = 1000
 
 
-# So many requests of a process are answered at once: when many runs move together, each answer takes a connection.
+# The most requests that a process answers at once: each answer takes a connection when many runs move together.
 MOST_ANSWERED = 8
 
 
@@ -52,7 +52,7 @@ async def moves(run_id: int, state: str, seconds: float) -> bool | None:
 
 
 async def answered(answer: Callable[[], HttpResponse]) -> HttpResponse:
-    """Return an answer that needs the database, when it is its turn; its connection is given back then.
+    """Return an answer that needs the database, in its turn, and give its connection back.
 
     Invariant: under one event loop at most ``MOST_ANSWERED`` connections are taken by answers.
     """

@@ -48,7 +48,7 @@ def obey(definition: WorkflowDefinition, state: RunState, command: object, now: 
 
 
 def _not_a_command(definition: WorkflowDefinition, step: StepDefinition, value: object) -> str:
-    """Return what to say of a step's result, by its type alone: its text may be secret, or fail."""
+    """Return the words for a step's result, by its type alone: its text may be secret, or fail."""
     where = f"Step {definition.cls.__name__}.{step.name} ({step.place}) returned"
     named = value if isinstance(value, str) else getattr(value, "__name__", None)
     if value is None:

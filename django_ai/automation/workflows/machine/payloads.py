@@ -1,4 +1,4 @@
-"""What a wait accepts: which fields a signal brings, in what form, and how old the signal may be."""
+"""The signals that a wait accepts: the fields of their payloads, and whether they must be fresh."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Accepts:
 
     @classmethod
     def of_fields(cls, names: Sequence[str], *, fresh: bool) -> Accepts:
-        """Return what accepts exactly these fields of the Context."""
+        """Return the terms that require exactly these fields of the Context."""
         return cls(keys={name: name for name in names}, required=frozenset(names), fresh=fresh)
 
     @classmethod
@@ -54,7 +54,7 @@ class Accepts:
         return tuple(dict.fromkeys((self.keys or {}).values()))
 
     def bound(self, context_class: type[BaseModel]) -> Accepts:
-        """Return this with the further keys by which the Context lets its fields be given."""
+        """Return these terms with the aliases by which the Context takes its fields."""
         if self.keys is None or self.model is not None:
             return self
         known = context_class.model_fields
@@ -62,7 +62,7 @@ class Accepts:
         return replace(self, keys={**more, **self.keys})
 
     def undeclared(self, context_class: type[BaseModel]) -> list[str]:
-        """Return the fields that the Context would have to declare and does not."""
+        """Return the fields that are missing in the Context."""
         if context_class.model_config.get("extra") == "allow":
             return []
         return [name for name in self.fields if name not in context_class.model_fields]
@@ -87,7 +87,7 @@ class Accepts:
         return given
 
     def stored(self, sequence: int) -> dict[str, Any]:
-        """Return this as JSON-ready data, for the wait that begins at this number of the run's moves."""
+        """Return these terms as JSON-ready data, for the wait that begins at this sequence of its run."""
         data: dict[str, Any] = {"sequence": sequence}
         if self.fresh:
             data["fresh"] = True
@@ -99,10 +99,10 @@ class Accepts:
 
     @classmethod
     def restored(cls, data: Mapping[str, Any], near: Iterable[object] = ()) -> Accepts:
-        """Return what ``stored`` gave data of.
+        """Return the terms that ``stored`` wrote as data.
 
-        A model that is not found, since it was local or has another name now, leaves its fields behind: a payload
-        is read by their names then, and the Context says whether the values fit.
+        If the model is not found, since it was local or has another name now, the names of its fields still hold,
+        and the Context validates the values.
 
         Args:
             near: objects among which the model may be where its module does not have it.

@@ -135,7 +135,7 @@ class _Schema:
 
 @dataclass(frozen=True)
 class Place:
-    """A place in a Context: what may stand there, as alternatives. Without any, it is not declared."""
+    """A place in a Context, with the alternative schemas of its value. Without any, it is not declared."""
 
     schemas: tuple[_Schema, ...]
 
@@ -174,7 +174,7 @@ class Place:
 
     @cached_property
     def known(self) -> tuple[_Schema, ...]:
-        """The alternatives that say what stands there."""
+        """The alternatives that describe the value."""
         return tuple(each for each in self.schemas if each.kinds - {"null"})
 
     @property

@@ -13,7 +13,7 @@ from .commands import WaitKind
 from .payloads import Accepts
 from .statuses import FailureKind, WorkflowStatus
 
-# So many failures of one visit of a step are kept with their tracebacks.
+# The most failures that are kept for one visit of a step.
 MOST_FAILURES = 20
 
 
@@ -33,7 +33,7 @@ class Failure:
 
 
 def coalesce(failures: Sequence[Failure]) -> tuple[Failure, ...]:
-    """Return the failures of a visit, of which those between the first and the newest are kept as one."""
+    """Return the failures of a visit, with those between the first and the newest ones merged into one."""
     newest = len(failures) - MOST_FAILURES + 2
     if newest <= 2:
         return tuple(failures)
@@ -95,7 +95,7 @@ class RunState:
 
     @property
     def silent_attempts(self) -> list[int]:
-        """The earlier attempts of which nothing is known: their workers gave no sign of life."""
+        """The earlier attempts without a recorded failure: their workers were lost."""
         if self.attempt <= 1 + len(self.failures) and all(failure.attempts == 1 for failure in self.failures):
             return []
         known = {failure.attempt - before for failure in self.failures for before in range(failure.attempts)}

@@ -17,7 +17,7 @@ from .redaction import Redactor, told
 
 ContextT = TypeVar("ContextT", bound=BaseModel)
 
-# What pydantic dumps in place of a secret.
+# The text that pydantic dumps in place of a secret.
 ASTERISKS = "**********"
 
 
@@ -87,9 +87,9 @@ def unfit(context_class: type[BaseModel], data: object, error: Exception, intro:
 
 
 def misfit(intro: str, context_class: type[BaseModel], data: object, error: ValidationError) -> ContextInvalid:
-    """Return pydantic's error about ``data`` as one of ours; to be raised from None, for pydantic's quotes the values.
+    """Return pydantic's error about ``data`` as ContextInvalid, with its ``faults`` by field.
 
-    ContextInvalid has the faults too, by field.
+    Raise it from None, for pydantic's own error quotes the values.
     """
     clear = Redactor.of(data, context_class)
     faults = [(clear(field), clear(reason)) for field, reason in pydantic_faults(error.errors(include_input=False))]
@@ -107,7 +107,7 @@ def _back(context: ContextT, text: str) -> ContextT:
 
 
 def _coerced(context: BaseModel, text: str) -> str:
-    """Return the text of a context in which values have become what pydantic makes of them, such as 12 of "12".
+    """Return the text of a context with the values that pydantic converts, such as "12" to 12.
 
     Raises:
         ContextInvalid: a value would be another one when it is read.
@@ -135,7 +135,7 @@ def _how(changed: Difference) -> str:
 
 
 def _revalidated(context: ContextT) -> ContextT:
-    """Return a context of what pydantic makes of the values of one, where a nested model is taken as it is."""
+    """Return the context as pydantic validates and converts its values; nested models stay as they are."""
     kind, values = type(context), dict(context)
     try:
         try:

@@ -28,7 +28,7 @@ def add_choice(parser: CommandParser) -> None:
 
 @dataclass(slots=True)
 class Done:
-    """What became of the runs: those that it was done to, the reasons why not to others, and how many were left out."""
+    """The result of a bulk action: the runs done, the runs refused with the reasons, and the number left out."""
 
     runs: list[int] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
@@ -49,7 +49,7 @@ def do(
     among: Q | None = None,
     act: Callable[[int], WorkflowRun],
 ) -> Done:
-    """Do something to runs: to those that are named, or with ``--all`` to those chosen that are ``within``.
+    """Apply an action to the named runs, or with ``--all`` to the chosen runs that are ``within``.
 
     Args:
         among: the runs of which those that are not ``within`` are counted as left out; by default none.

@@ -18,7 +18,7 @@ def marks_of(run: WorkflowRun) -> Marks:
     visits = list(run.step_executions.order_by("sequence").values_list("sequence", "step_name"))
     waits = list(run.past_waits.order_by("sequence").values_list("sequence", "step_name"))
     visited = set(visits)
-    # The wait that a visit led to is no further way: the run has not come back to the step.
+    # The wait that a visit led to adds no transition: the run has not come back to the step.
     waits = [(sequence, step) for sequence, step in waits if (sequence - 1, step) not in visited]
     been = [step for _, step in sorted(visits + waits)]
     if not been or been[-1] != run.current_step:

@@ -16,14 +16,14 @@ from .access import may_read
 
 
 class RecentGrade:
-    """The grade that this process found last: strangers may ask often, and a look costs several statements."""
+    """Caches the grade of health, for anonymous requests may be frequent and a check takes several statements."""
 
     def __init__(self) -> None:
         self._looking = Lock()
         self._found: tuple[float, Grade] | None = None
 
     def get(self) -> Grade:
-        """Return the grade; look again when the last one is older than the project allows. One thread looks."""
+        """Return the grade; check again, in one thread, when the cached one is older than the project allows."""
         with self._looking:
             if self._found is None or monotonic() - self._found[0] >= settings.HEALTH_CACHE_SECONDS:
                 grade = report().grade
@@ -31,7 +31,7 @@ class RecentGrade:
             return self._found[1]
 
     def forget(self) -> None:
-        """Look again when it is asked for next."""
+        """Check again at the next request."""
         self._found = None
 
 

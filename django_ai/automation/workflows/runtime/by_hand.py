@@ -101,19 +101,21 @@ def _failed_state(run: WorkflowRun) -> tuple[WorkflowDefinition | None, RunState
 def _is_repeatable(run: WorkflowRun) -> bool:
     if run.retryable is False or run.failure_kind == FailureKind.FAIL:
         return bool(run.retryable)
-    # History decides for a run that failed under older code, which left these columns as they were: an attempt
-    # that crashed is among the failures of its visit, the attempt that returned fail() is not, and a wait that
-    # timed out leaves no visit with attempts.
+    # A run that failed under older code has no value in these columns, so its history decides: an attempt that
+    # crashed is among the failures of its visit, the attempt that returned fail() is not, and a wait that timed
+    # out leaves no visit with attempts.
     visits = StepExecution.objects.using(rows.alias()).filter(run=run, sequence=run.sequence - 1, status=FAILED)
     visit = visits.first()
     return visit is None or not visit.attempts or any(it["attempt"] == visit.attempts for it in visit.failures)
 
 
 def _hold_parent(run: WorkflowRun, now: datetime) -> bool:
-    """Return whether the failed run's parent, if it has one, waits for it still; withdraw its end from the parent.
+    """Lock a parent that still waits for the failed run, and withdraw the run's end from its inbox.
 
-    Invariant: a parent is told of one end alone. The lock on the parent keeps it in its wait, and the change of
-    its ``updated_at`` makes the move fail of a worker that has read the end already, but not yet written its move.
+    Returns whether the parent still waits; without a parent, whether it never had one.
+
+    Invariant: a parent learns of one end only. The lock keeps the parent in its wait. The change of its
+    ``updated_at`` makes the move of a worker fail that has read the end, but has not written its move yet.
 
     Runs are locked from the child upwards. A parent that has ended is not locked: the retention locks an ended
     parent first and its children then.

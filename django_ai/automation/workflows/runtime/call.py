@@ -65,7 +65,7 @@ def call(
 
 
 class Ended(Exception):
-    """Carries what ended a step that is no Exception to where the step's attempt is settled."""
+    """Wraps a BaseException of the step, such as SystemExit, so that it settles the attempt and not the worker."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(error)
@@ -135,7 +135,7 @@ def _not_supplied(definition: WorkflowDefinition, step: StepDefinition, name: st
 def _not_there(
     definition: WorkflowDefinition, step: StepDefinition, instance: object, context: BaseModel, error: AttributeError
 ) -> str | None:
-    """Return what to say of an attribute that the workflow or its context lacks: the code is wrong, and stays so."""
+    """Return the error for an attribute that the workflow or its context lacks, which no retry can mend."""
     where, name, cls = f"Step {definition.cls.__name__}.{step.name} ({step.place})", error.name, definition.cls
     if name is None or hasattr(cls, name):
         return None
@@ -179,7 +179,7 @@ def _subflow_result(data: dict[str, Any]) -> SubflowResult[Any]:
 
 
 def _context_of_child(data: dict[str, Any]) -> Any:
-    """Return the child's context, or what says why it cannot be read: the parent makes up for a failure without it."""
+    """Return the child's context, or an AbsentContext with the reason why it cannot be read."""
     if data["data"] is None:
         return AbsentContext(data["error"])
     try:

@@ -125,14 +125,14 @@ def _try_alone(move: Prepared) -> bool:
     try:
         with vendors.way().transaction(alone=True):
             return carry_out(move)
-    except CommitUnknown as error:  # the fence keeps it from being written twice: as good as not done
+    except CommitUnknown as error:  # repeating it is safe, since the fence keeps it from being written twice
         raise error.__cause__ or error from None
 
 
 def was_written(moved: WorkflowRun) -> bool:
-    """Return whether the row is where a run was ``moved`` in memory: no other move leads there at the same moment.
+    """Return whether a move was committed: whether the row has the columns that the move gave the run in memory.
 
-    The lock waits for the move's own transaction where the server has not ended that yet.
+    Reads under a lock, which waits for the move's own transaction if the server has not ended it yet.
     """
 
     def read() -> WorkflowRun | None:
@@ -197,7 +197,7 @@ def prepare(
     child = creating.prepare_child(run, transition.child, now, turn) if transition.child else None
     new = {**columns.of_run(transition, now, claim=claim), **_context_columns(transition, child)}
     left = history.Left.behind(run, new, overdue=transition.is_overdue)
-    # The end of an attempt that was taken for dead may have been written to the row since.
+    # An earlier attempt, whose worker seemed dead, may have written its end to the row since it was read.
     shared = SHARED | {"failures"} if run.attempt > 1 else SHARED
     changed = {name: value for name, value in new.items() if name in shared or getattr(run, name) != value}
     _move_in_memory(run, changed)

@@ -66,7 +66,7 @@ def event_context(definition: WorkflowDefinition, event: Event | None, **given: 
 
 
 def event_fields(event: Event) -> dict[str, Any]:
-    """Return what an event gives to the contexts of the runs that it starts or resumes, as JSON has it."""
+    """Return the fields that an event gives to the contexts of runs that it starts or resumes, as JSON."""
     return {
         **event.data,
         "event_id": event.pk,
@@ -77,7 +77,7 @@ def event_fields(event: Event) -> dict[str, Any]:
 
 
 def by_name(definition: WorkflowDefinition, misplaced: tuple[object, ...]) -> ContextInvalid:
-    """Return the error for a start whose context is given by position, which says what to write."""
+    """Return the error for a start whose context is given by position, with the call to write instead."""
     given = misplaced[0]
     if isinstance(given, BaseModel):
         how = f"its fields by name: start({definition.cls.__name__}, **context.model_dump())"

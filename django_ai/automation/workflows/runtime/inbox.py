@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 # Rows of one INSERT.
 BATCH = 1000
 
-# What says that a payload does not fit.
+# The errors about a payload that does not fit.
 MISFITS = (ContextInvalid, SignalRejected)
 
 
@@ -39,9 +39,9 @@ def letter(
 
 
 def post_many(messages: Iterable[Signal], *, key: str | None = None) -> int:
-    """Put messages into the inboxes of their runs, in the caller's transaction or in one of its own; return how many.
+    """Store messages in the inboxes of their runs, in the caller's transaction or an own one; return their number.
 
-    With ``key`` a run that has had a message with this key gets no other one.
+    With ``key``, a run that has had a message with this key is left out.
     """
     database = rows.alias()
     messages = list(messages)
@@ -74,26 +74,26 @@ def _post_once(messages: Sequence[Signal], key: str) -> int:
 
 
 def _claim_key(run_ids: Sequence[int], key: str) -> set[int]:
-    """Return those of the runs that have had no signal with this key; now they have."""
+    """Mark the key as used for each of the runs; return the runs that had not used it before."""
     keys = SignalKey.objects.using(rows.alias())
     claims = [SignalKey(run_id=run_id, key=key) for run_id in run_ids]
-    # Another sender that has inserted the same key and not committed yet is waited for by the unique index.
+    # The unique index waits for another sender that has inserted the same key and has not committed yet.
     keys.bulk_create(claims, ignore_conflicts=True)
     mine = keys.filter(pk__in=[claim.pk for claim in claims])
     return set(mine.values_list("run_id", flat=True))
 
 
 def restore(run: WorkflowRun, now: datetime) -> None:
-    """Keep again for a locked run what was kept for it when it ended, for it goes on."""
-    # Of the messages that were missed these alone name no wait: they were kept for the next one.
+    """Mark signals that a locked run missed by ending as pending again, since the run goes on."""
+    # Only these missed signals name no wait: they were kept for the run's next one.
     kept = Signal.objects.using(rows.alias()).filter(run=run, kind=SignalKind.SIGNAL, sequence__isnull=True)
     kept.filter(state=SignalState.MISSED).update(state=SignalState.PENDING, dispatched_at=now)
 
 
 def withdraw_end(parent: WorkflowRun, child: WorkflowRun, now: datetime) -> bool:
-    """Take a child's end out of the inbox of its locked parent, for the child goes on.
+    """Withdraw a child's end from the inbox of its locked parent, since the child goes on.
 
-    Returns whether the parent was still where it is in memory.
+    Returns False if the parent has moved since it was read.
     """
     runs = WorkflowRun.objects.using(rows.alias()).filter(pk=parent.pk, status=parent.status)
     # A worker that has peeked at the message moves the parent only if ``updated_at`` is as it was.
@@ -107,7 +107,7 @@ def withdraw_end(parent: WorkflowRun, child: WorkflowRun, now: datetime) -> bool
 
 
 def orphans() -> QuerySet[Signal]:
-    """Return the messages to runs that were deleted: no constraint of the database holds these together."""
+    """Return the messages to runs that were deleted, since no constraint of the database deletes them."""
     return Signal.objects.using(rows.alias()).filter(_is_without_run())
 
 

@@ -32,14 +32,14 @@ def redactor_of(run: WorkflowRun, *left: Any) -> Redactor:
     place = places_of(definition.context_class)
     given = (declared(place, data) if isinstance(data, Mapping) else data for data in left)
     found = {secret for data in (run.data, *given) if data is not None for secret in secrets_in(place, data)}
-    return Redactor([*found, *_of_child(run.inputs.get(CHILD))])
+    return Redactor([*found, *secrets_of_child(run.inputs.get(CHILD))])
 
 
-def _of_child(result: Any) -> Iterator[str]:
+def secrets_of_child(result: Any) -> Iterator[str]:
     """Yield the secrets in the result of a child run."""
-    if isinstance(result, dict):
-        definition = registry.get(result.get("workflow", ""), result.get("version"))
-        yield from secrets_in(places_of(definition.context_class if definition else None), result.get("data"))
+    if isinstance(result, Mapping) and isinstance(result.get("data"), Mapping):
+        definition = registry.get(str(result.get("workflow")), str(result.get("version")))
+        yield from secrets_in(places_of(definition.context_class if definition else None), result["data"])
 
 
 def of_transition(run: WorkflowRun, transition: Transition, left: BaseModel | None = None) -> Transition:

@@ -27,16 +27,16 @@ from . import connection as connecting
 
 Value = TypeVar("Value")
 
-# How often a transaction is tried in all that the database ends for the sake of another one, or with its connection.
+# The most tries of a transaction that the database undoes by a deadlock or a lost connection.
 MOST_TRIES = 5
 DEADLOCKS = {1213, "40P01"}  # as MariaDB and PostgreSQL say it
 
-# How long the result of a step waits for a database that cannot be reached, as one that restarts; how often it tries.
+# How long, and how often, a worker tries to write a step's result while the database cannot be reached.
 PATIENCE_SECONDS = 10.0
 ASK_EVERY_SECONDS = 0.5
 
 
-# Columns of a run that may be large. What shows or sends many runs leaves them out, and so does what polls.
+# Columns of a run that may be large. Queries for many runs, and those that poll, leave them out.
 LARGE = ("data", "inputs", "failures", "error")
 
 
@@ -80,17 +80,16 @@ def is_busy(connection: Any) -> bool:
 
 
 def despite_deadlocks(function: Callable[[], Value], *, patience: float = 0.0) -> Value:
-    """Return what ``function``, a transaction, returns; try it again where the database undid it for another's sake.
+    """Run the transaction ``function``; run it again if the database undid it by a deadlock or a lost connection.
 
-    That is a deadlock, or a connection that was lost before the commit. MariaDB also locks the gaps between rows, so
-    that there two transactions may be in each other's way which lock one run each. Inside a transaction of the caller
-    it is the caller's to try again.
+    MariaDB also locks the gaps between rows, so two transactions that lock one run each may deadlock there.
+    Inside a transaction of the caller nothing is repeated: that is left to the caller.
 
     Args:
         patience: for how many seconds to go on trying while the database cannot be reached.
 
     Raises:
-        CommitUnknown: the connection was lost during the commit, and nothing tells whether that was done.
+        CommitUnknown: the connection was lost during the commit, and no witness can tell whether it was done.
     """
     refresh()
     tries, until = 1, monotonic() + patience
@@ -118,9 +117,9 @@ def set_witness(witness: Callable[[], bool]) -> None:
 
 
 def was_undone(error: BaseException) -> bool:
-    """Return whether a transaction that failed may be tried again here: the database undid it, and not for its faults.
+    """Return whether a failed transaction may be repeated here: a deadlock or a lost connection undid it.
 
-    A connection that is lost is closed.
+    Closes a connection that is lost.
     """
     connection = connections[alias()]
     if connection.in_atomic_block:

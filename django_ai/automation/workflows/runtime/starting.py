@@ -124,7 +124,7 @@ def _key_of(owner: Any) -> Any:
         raise InvalidOption(f"owner={owner!r} is no user: it takes a {users.__name__} or the primary key of one.")
     key = getattr(owner, "pk", owner)
     column: Any = users._meta.pk
-    # With the keys that Django makes, 0 is nobody; a number is no truth, and a part of one no key.
+    # No user has the key 0 where Django makes the keys. A bool or a float is no key.
     is_key = key is not None and not isinstance(key, bool | float) and not (isinstance(key, str) and not key.strip())
     try:
         found = column.to_python(key) if is_key else None

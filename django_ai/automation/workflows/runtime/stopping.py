@@ -51,7 +51,7 @@ def announced() -> bool:
 
 
 def is_shutdown(error: BaseException) -> bool:
-    """Return whether an exception came from outside to end the worker; otherwise the step's own code raised it."""
+    """Return whether an exception came from outside to end the worker, and not from the step's own code."""
     if isinstance(error, BaseExceptionGroup):
         return any(is_shutdown(inner) for inner in error.exceptions)
     if isinstance(error, KeyboardInterrupt):

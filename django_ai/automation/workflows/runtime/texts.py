@@ -45,7 +45,7 @@ def claim_another(now: str) -> str:
 
 @cache
 def read() -> str:
-    """Return what reads a run with what it waits for."""
+    """Return the SQL that reads a run with its suspension."""
     run, wait = sql.table(WorkflowRun), sql.table(Suspension)
     columns = f"{sql.columns(WorkflowRun)}, {sql.columns(Suspension)}"
     return f"SELECT {columns} FROM {run} LEFT JOIN {wait} ON {wait}.run_id = {run}.id WHERE {run}.id = %(id)s"
