@@ -8,12 +8,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from .authoring.methods import SUBFLOW_RESULT
 from .authoring.registry import registry
 from .exceptions import kept
 from .machine.redaction import Redactor, secrets_in
 from .machine.secret_places import MASK, Place, masked, places_of
 from .models import PastWait, Signal, SignalKind, StepExecution, WorkflowRun
-from .runtime.redaction import CHILD, secrets_of_child
+from .runtime.redaction import secrets_of_child
 
 __all__ = ["MASK", "Mask", "changes_in", "context_class_of", "has_secrets"]
 
@@ -43,7 +44,7 @@ class Mask:
         context_class = context_class_of(run.name, run.version)
         place = places_of(context_class)
         found = {secret for data in (run.data, *_sides(earlier)) for secret in secrets_in(place, data)}
-        for result in (run.inputs.get(CHILD), *_results(messages)):
+        for result in (run.inputs.get(SUBFLOW_RESULT), *_results(messages)):
             found.update(secrets_of_child(result))
         return cls(context_class, Redactor(found))
 

@@ -20,8 +20,9 @@ ACTION_ATTRIBUTE = "__workflow_action__"
 # The most characters of a name in the tables of runs.
 LONGEST_NAME = 200
 
-# What the engine gives to a step that has a parameter of this name, beside the values of a form.
-SUPPLIED = frozenset({"subflow_result"})
+# The arguments that the engine gives to a step that has a parameter of this name, beside the values of a form.
+SUBFLOW_RESULT = "subflow_result"
+SUPPLIED = frozenset({SUBFLOW_RESULT})
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from ...signatures import closest, did_you_mean
 from .. import logs
 from ..authoring.current import bind, step_context
-from ..authoring.methods import SUPPLIED
+from ..authoring.methods import SUBFLOW_RESULT, SUPPLIED
 from ..authoring.registry import registry
 from ..authoring.subflow import AbsentContext, SubflowResult
 from ..authoring.workflow import instance_fault
@@ -189,4 +189,4 @@ def _context_of_child(data: dict[str, Any]) -> Any:
 
 
 # How each stored argument becomes what the step's parameter of that name receives.
-_INPUTS = {"subflow_result": _subflow_result}
+_INPUTS = {SUBFLOW_RESULT: _subflow_result}

@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from ... import clock, storable
 from .. import logs
+from ..authoring.methods import SUBFLOW_RESULT
 from ..exceptions import ContextInvalid, SignalRejected
 from ..machine.commands import WaitKind
 from ..machine.decide import decide
@@ -222,7 +223,7 @@ def _answered(definition: WorkflowDefinition, run: WorkflowRun, message: Signal,
     of_child = message.kind == WaitKind.CHILD
     answer = Answered(
         payload={} if of_child else message.payload,
-        inputs={"subflow_result": message.payload} if of_child else {},
+        inputs={SUBFLOW_RESULT: message.payload} if of_child else {},
     )
     return decide(definition, rows.snapshot(run, definition), answer, now)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..authoring.methods import SUBFLOW_RESULT
 from ..exceptions import IllegalMove
 from ..machine.changes import Changes
 from ..models import PastWait, Signal, SignalKind, SignalState, StepExecution, WorkflowRun
@@ -73,7 +74,7 @@ def _inputs(run: WorkflowRun, step: str, sequence: int) -> dict[str, Any]:
     since = {"run": run, "sequence__gt": child.sequence, "sequence__lt": sequence}
     executions = StepExecution.objects.using(rows.alias()).filter(**since)
     been_elsewhere = any(found.exclude(step_name=step).exists() for found in (executions, _waits(run).filter(**since)))
-    return {} if been_elsewhere else {"subflow_result": child.payload}
+    return {} if been_elsewhere else {SUBFLOW_RESULT: child.payload}
 
 
 def _waits(run: WorkflowRun) -> Any:

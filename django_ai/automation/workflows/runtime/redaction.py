@@ -8,14 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ..authoring.methods import SUBFLOW_RESULT
 from ..authoring.registry import registry
 from ..machine.redaction import Redactor, secrets_in
 from ..machine.secret_places import ANYTHING, Place, declared, masked, places_of
 from ..machine.state import Failure, StepRecord, Transition
 from ..models import WorkflowRun
-
-# The argument of a step that holds what its child left.
-CHILD = "subflow_result"
 
 
 def redactor_of(run: WorkflowRun, *left: Any) -> Redactor:
@@ -32,7 +30,7 @@ def redactor_of(run: WorkflowRun, *left: Any) -> Redactor:
     place = places_of(definition.context_class)
     given = (declared(place, data) if isinstance(data, Mapping) else data for data in left)
     found = {secret for data in (run.data, *given) if data is not None for secret in secrets_in(place, data)}
-    return Redactor([*found, *secrets_of_child(run.inputs.get(CHILD))])
+    return Redactor([*found, *secrets_of_child(run.inputs.get(SUBFLOW_RESULT))])
 
 
 def secrets_of_child(result: Any) -> Iterator[str]:
