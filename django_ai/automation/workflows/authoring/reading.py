@@ -67,7 +67,7 @@ def _lost_steps(definition: WorkflowDefinition) -> Iterator[Mistake]:
 
 
 def _is_called_step(node: ast.FunctionDef, names: Mapping[str, Any]) -> bool:
-    """Say whether a method is decorated with @step(), and not with another library's decorator of this name."""
+    """Return whether a method is decorated with @step(), and not with another library's decorator of this name."""
     called = [item.func for item in node.decorator_list if isinstance(item, ast.Call)]
     return any(sources.value_in(item, names) is step_decorator for item in called)
 
