@@ -292,6 +292,7 @@ def test_a_run_is_found_by_its_key(call, delivery):
 
 def test_a_run_that_is_not_there_or_not_alone_is_explained(refuses, delivery):
     assert "no run with the id or the idempotency key '4711'" in refuses("show", "4711")
+    assert "no run with the id or the idempotency key '9999" in refuses("show", "9" * 5_000)
     assert "no run" in refuses("show", "9" * 30)
     first = engine.using(idempotency_key="same").start(delivery, order_id=7)
     second = engine.using(idempotency_key="same").start(declare_other())
