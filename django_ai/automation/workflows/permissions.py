@@ -6,8 +6,10 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db import DatabaseError
 from django.db.models import Model, Q, QuerySet
+from django.http import Http404
 from django.utils.module_loading import import_string
 
 from ..conf import settings
@@ -55,15 +57,29 @@ def is_owner(user: Any, run: WorkflowRun) -> bool:
 def may_act_on(request: Any, run: WorkflowRun) -> bool:
     """Return whether the user of ``request`` may see a run, and may use the request's method on it.
 
-    The workflow class decides by its ``has_run_permission``, which grants by ``True`` alone. A class that has
-    none leaves a run with an owner to that owner and the staff, and a run without an owner to the permissions
-    of its actions. The runs of a class that the code no longer has are for their owner and the staff.
+    The workflow class decides by its ``has_run_permission``, which grants by ``True`` alone and refuses by
+    raising. A class that has none leaves a run with an owner to that owner and the staff, and a run without an
+    owner to the permissions of its actions. The runs of a class that the code no longer has are for their owner
+    and the staff.
     """
     definition = registry.get(run.name, run.version)
     hook = getattr(definition.cls, HOOK, None) if definition else OwnerOrStaff.has_run_permission
     if hook is not None:
-        return is_granted(hook(request, run), hook)
+        return _is_granted_by(hook, request, run)
     return run.owner_id is None or OwnerOrStaff.has_run_permission(request, run)
+
+
+def _is_granted_by(hook: Any, request: Any, run: WorkflowRun) -> bool:
+    """Ask a hook. One that raises refuses: another answer would tell a stranger that there is such a run."""
+    try:
+        return is_granted(hook(request, run), hook)
+    except DatabaseError:
+        raise  # the hook has not decided
+    except Exception as error:
+        status = getattr(error, "status_code", 500)  # of Django REST framework's exceptions
+        if not isinstance(error, PermissionDenied | Http404) and status >= 500:
+            logger.exception("%s raised, which grants nothing: only True does.", _name(hook))
+        return False
 
 
 def is_granted(answer: object, hook: object) -> bool:
@@ -71,9 +87,12 @@ def is_granted(answer: object, hook: object) -> bool:
     if inspect.iscoroutine(answer):
         answer.close()
     if answer is not True and answer:
-        name = getattr(hook, "__qualname__", None) or type(hook).__qualname__
-        logger.error("%s answered %s, which grants nothing: only True does.", name, type(answer).__name__)
+        logger.error("%s answered %s, which grants nothing: only True does.", _name(hook), type(answer).__name__)
     return answer is True
+
+
+def _name(hook: object) -> str:
+    return getattr(hook, "__qualname__", None) or type(hook).__qualname__
 
 
 def visible_to(request: Any, rows: QuerySet[Row], run: str = "pk") -> QuerySet[Row]:

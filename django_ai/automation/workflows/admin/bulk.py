@@ -32,7 +32,8 @@ SECONDS = 3.0
 
 
 def _check_ids(text: str) -> None:
-    if any(number_in(part) is None for part in text.split(",") if part):
+    parts = text.split(",")
+    if len(parts) > bounds.CAP or any(number_in(part) is None for part in parts if part):
         raise ValidationError("These are no numbers of runs.")
 
 

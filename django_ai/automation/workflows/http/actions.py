@@ -44,7 +44,7 @@ def posting_of(name: str, request: Any) -> Posting:
 
     Raises:
         TooLarge, ParseError, UnsupportedMediaType: the body is refused.
-        PermissionDenied: the permissions of the form, or of all forms of this name, refuse.
+        PermissionDenied: the permissions of the form, or of all forms of this name, refuse; or what they raise.
         Http404: no such action, or no such run, or none that the sender may know of.
         FormNotOpen: the run is elsewhere.
     """

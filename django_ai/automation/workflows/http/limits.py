@@ -76,7 +76,7 @@ def _look_first(request: Request) -> None:
         return  # something before this view has read it, by Django's own limits
     encoding = request._request.encoding or django_settings.DEFAULT_CHARSET  # noqa: SLF001
     text = body.decode(encoding)
-    if "json" in kind:
+    if "json" in kind or "*" in kind:  # a wildcard chooses the first parser, which reads JSON
         check_json(text)
 
 

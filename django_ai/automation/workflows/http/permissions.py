@@ -63,11 +63,15 @@ def check(action: Action, request: Any) -> None:
             raise PermissionDenied(_refusal(permission))
 
 
-def refusal(action: Action, request: Any) -> PermissionDenied | None:
-    """Return why the action's permissions refuse this request, or None where they do not."""
+def refusal(action: Action, request: Any) -> Exception | None:
+    """Return what the action's permissions refuse this request with, or None where they do not.
+
+    Permissions may raise whatever they want to be answered. It counts for this form alone, and not for
+    those of other versions with the same name.
+    """
     try:
         check(action, request)
-    except PermissionDenied as error:
+    except Exception as error:  # noqa: BLE001
         return error
     return None
 

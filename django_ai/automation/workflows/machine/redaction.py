@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
-from base64 import b64encode, urlsafe_b64encode
+from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, RootModel
 
 from ..exceptions import WorkflowError, traceback_of
 from .changes import ABSENT, is_omitted
+from .escapes import SHORTEST, SHORTEST_LINE, escaped_forms, plain_forms
 from .secret_places import ANYTHING, DEEPEST, MASK, Place, places_of
-
-# A shorter secret is not looked for: it would be found in half of all words.
-SHORTEST = 4
-
-# A shortened secret, and a line of a secret with several, is looked for from this length on.
-SHORTEST_LINE = 8
 
 # Where a text was shortened; the beginning or the end of a secret may stand beside it.
 _ELLIPSIS = re.compile(r"\.{3}|…")
 MOST_ELLIPSES = 1_000
 
+# Of more secrets, lines of secrets counted, and with more comparisons of strings, a text is masked as a whole.
+MOST_SECRETS = 10_000
+MOST_TRIES = 2_000_000
+
+
+class _TooLong(Exception):
+    """The search for secrets takes too long."""
+
 
 class Redactor:
-    """Clears texts of a set of secrets."""
+    """Clears texts of a set of secrets.
+
+    Invariant: the time that a text takes is bounded. The secrets, and texts beside them, may come from a
+    stranger's post; where the search would take longer, the whole text is masked.
+    """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        found = {form for secret in secrets if len(secret.strip()) >= SHORTEST for form in _forms(secret)}
+        plain = {text for secret in secrets if len(secret.strip()) >= SHORTEST for text in plain_forms(secret)}
+        self._is_blind = len(plain) > MOST_SECRETS
+        found = set() if self._is_blind else {form for text in plain for form in escaped_forms(text)}
         self._by_start: dict[str, list[str]] = defaultdict(list)
-        self._by_end: dict[str, list[str]] = defaultdict(list)
         # The longest first, for one may be the beginning of another.
         for form in sorted(found, key=len, reverse=True):
             self._by_start[form[:SHORTEST]].append(form)
-            if len(form) >= SHORTEST_LINE:
-                self._by_end[form[-SHORTEST:]].append(form)
+        long = [form for form in found if len(form) >= SHORTEST_LINE]
+        self._beginnings, self._endings = _Beginnings(long), _Beginnings([form[::-1] for form in long])
 
     @classmethod
     def of(cls, data: Any, *context_classes: type[BaseModel]) -> Redactor:
@@ -50,18 +56,27 @@ class Redactor:
         return cls(secret for each in context_classes for secret in secrets_in(places_of(each), data))
 
     def __bool__(self) -> bool:
-        return bool(self._by_start)
+        return self._is_blind or bool(self._by_start)
 
     def __call__(self, text: str) -> str:
         """Return the text with each secret replaced by a mask."""
         if not self or not text:
             return text
-        return self._without_parts("".join(self._pieces(text)))
+        if self._is_blind:
+            return MASK
+        try:
+            return self._without_parts("".join(self._pieces(text)))
+        except _TooLong:
+            return MASK
 
     def _pieces(self, text: str) -> Iterator[str]:
-        position = shown = 0
+        position = shown = tries = 0
         while position < len(text):
-            form = self._at(text, position)
+            forms = self._by_start.get(text[position : position + SHORTEST], ())
+            tries += len(forms)
+            if tries > MOST_TRIES:
+                raise _TooLong
+            form = next((each for each in forms if text.startswith(each, position)), None)
             if form is None:
                 position += 1
                 continue
@@ -70,116 +85,52 @@ class Redactor:
             position = shown = position + len(form)
         yield text[shown:]
 
-    def _at(self, text: str, position: int) -> str | None:
-        forms = self._by_start.get(text[position : position + SHORTEST], ())
-        return next((form for form in forms if text.startswith(form, position)), None)
-
     def _without_parts(self, text: str) -> str:
         """Mask the parts of secrets beside an ellipsis: libraries shorten long values in their errors."""
         ellipses = list(_ELLIPSIS.finditer(text))
         if len(ellipses) > MOST_ELLIPSES:
             return MASK
-        limit = len(text)
-        for ellipsis in reversed(ellipses):
-            if ellipsis.end() > limit:
-                continue  # it was part of a secret
-            start, end = self._part_before(text, ellipsis.start()), self._part_after(text, ellipsis.end())
-            before = text[: ellipsis.start()] if start is None else text[:start] + MASK
-            after = text[ellipsis.end() :] if end is None else MASK + text[end:]
-            text, limit = before + ellipsis.group() + after, ellipsis.start() if start is None else start
-        return text
-
-    def _part_before(self, text: str, end: int) -> int | None:
-        """Return where the beginning of a secret starts that ends at ``end``."""
-        for key, forms in self._by_start.items():
-            for form in forms:
-                start = text.find(key, max(0, end - len(form) + 1), end)
-                while start >= 0:
-                    if len(form) >= SHORTEST_LINE and form.startswith(text[start:end]):
-                        return start
-                    start = text.find(key, start + 1, end)
-        return None
-
-    def _part_after(self, text: str, start: int) -> int | None:
-        """Return where the end of a secret ends that starts at ``start``."""
-        for key, forms in self._by_end.items():
-            for form in forms:
-                at = text.find(key, start, start + len(form) - 1)
-                while at >= 0:
-                    if form.endswith(text[start : at + SHORTEST]):
-                        return at + SHORTEST
-                    at = text.find(key, at + 1, start + len(form) - 1)
-        return None
+        if not ellipses:
+            return text
+        size = len(text)
+        parts = list(self._beginnings.before(text, [each.start() for each in ellipses]))
+        # The end of a secret behind an ellipsis is, from right to left, a beginning before it.
+        mirrored = self._endings.before(text[::-1], [size - each.end() for each in ellipses])
+        parts += [(size - end, size - start) for start, end in mirrored]
+        pieces, shown = [], 0
+        for start, end in sorted(parts):
+            if start >= shown:
+                pieces += [text[shown:start], MASK]
+            shown = max(shown, end)
+        return "".join([*pieces, text[shown:]])
 
 
-def _forms(secret: str) -> set[str]:
-    """Return a secret as texts may have it."""
-    lines = [line.strip() for line in secret.splitlines()]
-    plain = {secret, secret.strip(), *(line for line in lines if len(line) >= SHORTEST_LINE)}
-    once = {escaped(text) for text in plain for escaped in _ESCAPES}
-    # A text in the repr() of an error, in the JSON of a body that is itself a text.
-    twice = {escaped(text) for text in once for escaped in _ESCAPES}
-    found = plain | once | twice | set(_in_base64(secret.strip()))
-    return {form for form in found if len(form) >= SHORTEST}
+class _Beginnings:
+    """Finds beginnings of some texts at given places of another one."""
 
+    def __init__(self, texts: list[str]) -> None:
+        self._texts = sorted(texts)
+        self._keys = {text[:SHORTEST] for text in texts}
+        self._longest = max(map(len, texts), default=0)
 
-def _repr(text: str) -> str:
-    return repr(text)[1:-1].replace("\\'", "'")
+    def before(self, text: str, ends: list[int]) -> Iterator[tuple[int, int]]:
+        """Yield where the longest beginning starts that ends at each of ``ends``, and that end. Raises _TooLong."""
+        last = max(ends) - SHORTEST
+        starts = [at for at in range(last + 1) if text[at : at + SHORTEST] in self._keys]
+        tries = 0
+        for end in ends:
+            first, beyond = bisect_left(starts, end - self._longest + 1), bisect_left(starts, end - SHORTEST + 1)
+            for start in starts[first:beyond]:
+                tries += 10 + (end - start) // 100
+                if tries > MOST_TRIES:
+                    raise _TooLong
+                if self._has(text[start:end]):
+                    yield start, end
+                    break
 
-
-def _repr_in_quotes(text: str) -> str:
-    return _repr(text).replace("'", "\\'")
-
-
-def _repr_of_bytes(text: str) -> str:
-    return repr(text.encode("utf-8", "surrogatepass"))[2:-1].replace("\\'", "'")
-
-
-def _repr_of_bytes_in_quotes(text: str) -> str:
-    return _repr_of_bytes(text).replace("'", "\\'")
-
-
-def _json(text: str) -> str:
-    return json.dumps(text)[1:-1]
-
-
-def _json_as_it_is(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
-
-
-def _url(text: str) -> str:
-    return quote(text, safe="", errors="surrogatepass")
-
-
-def _url_path(text: str) -> str:
-    return quote(text, errors="surrogatepass")
-
-
-def _url_form(text: str) -> str:
-    return quote_plus(text, errors="surrogatepass")
-
-
-def _url_in_small_letters(text: str) -> str:
-    return re.sub("%[0-9A-F]{2}", lambda code: code.group().lower(), _url(text))
-
-
-_ESCAPES: tuple[Callable[[str], str], ...] = (
-    *(_repr, _repr_in_quotes, _repr_of_bytes, _repr_of_bytes_in_quotes, _json, _json_as_it_is, html.escape),
-    *(_url, _url_path, _url_form, _url_in_small_letters),
-)
-
-
-def _in_base64(secret: str) -> Iterator[str]:
-    """Yield the base64 of a secret, also of one in the middle of other bytes."""
-    raw = secret.encode("utf-8", "surrogatepass")
-    for encode in (b64encode, urlsafe_b64encode):
-        yield encode(raw).decode()
-        for before in range(3):
-            encoded = encode(bytes(before) + raw).decode().rstrip("=")
-            # The first and last characters also depend on the bytes around.
-            core = encoded[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
-            if len(core) >= SHORTEST_LINE:
-                yield core
+    def _has(self, beginning: str) -> bool:
+        at = bisect_left(self._texts, beginning)
+        return at < len(self._texts) and self._texts[at].startswith(beginning)
 
 
 def secrets_in(place: Place, value: Any, depth: int = 0) -> Iterator[str]:
@@ -268,9 +219,9 @@ def _stand_in(error: BaseException, clear: Redactor, seen: set[int], *, with_fra
     """Return an exception with the same class name, traceback and causes, and with cleared texts."""
     seen.add(id(error))
     kind = type(error)
-    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    names = {"__module__": kind.__module__, "__qualname__": clear(kind.__qualname__)}
     base = WorkflowError if isinstance(error, WorkflowError) else Exception
-    stand_in: Exception = type(kind.__name__, (base,), names)(clear(_text(error)))
+    stand_in: Exception = type(clear(kind.__name__), (base,), names)(clear(_text(error)))
     stand_in.__notes__ = [clear(_text(note)) for note in getattr(error, "__notes__", ())]
     stand_in.__traceback__ = error.__traceback__ if with_frames else None
     if error.__cause__ is not None and id(error.__cause__) not in seen:

@@ -145,3 +145,11 @@ def test_a_question_that_was_tampered_with_does_nothing(failing, chief):
     answer = chief.post(f"{LIST}bulk/retry/", {"ids": "1 or 1=1", "below": "x", "total": ""}, follow=True)
     assert "nothing more was done" in answer.content.decode()
     assert statuses(failing) == {"failed"}
+
+
+def test_more_runs_than_a_statement_can_name_are_not_taken(failing, chief):
+    ids = ",".join(map(str, range(1, 300_000)))
+    data = {"ids": ids, "below": 10**6, "done": 0, "refused": 0, "total": "1"}
+    answer = chief.post(f"{LIST}bulk/retry/", data, follow=True)
+    assert "nothing more was done" in answer.content.decode()
+    assert statuses(failing) == {"failed"}

@@ -15,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pydantic import BaseModel, EmailStr
 from rest_framework import serializers
+from rest_framework.parsers import JSONParser
 
 from django_ai.automation.workflows.core import complete, engine, step, workflow
 from django_ai.automation.workflows.http import validation
@@ -459,3 +460,12 @@ def test_odd_headers_are_answered(name, value, everything, db):
     answer = Client(raise_request_exception=False).get(f"/forms/runs/{everything.pk}/", headers={name: value})
     assert answer.status_code in (200, 401, 403)
     assert not answer.has_header("X")
+
+
+def test_a_media_type_with_a_wildcard_is_looked_at_before_it_is_parsed(everything, monkeypatch):
+    parsed = []
+    monkeypatch.setattr(JSONParser, "parse", lambda *args, **options: parsed.append(args) or {})
+    body = json.dumps({"workflow_run_id": 1, "numbers": [1] * 20_000})
+    for kind in ("application/*", "*/*"):
+        answer = Client().generic("POST", "/forms/actions/fill_everything/", body, content_type=kind)
+        assert (answer.status_code, parsed) == (400, [])

@@ -3,6 +3,10 @@
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
+from django.http import Http404
+from rest_framework import exceptions as drf
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.test import APIClient
 
@@ -243,3 +247,74 @@ def test_going_on_needs_no_owner(workflows):
     workflows.drain()
     run.refresh_from_db()
     assert (run.status, run.owner) == ("completed", None)
+
+
+REFUSALS = [PermissionDenied(), drf.PermissionDenied(), drf.NotAuthenticated(), Http404(), AttributeError("tenant")]
+
+
+def refuses(error):
+    """Return a permission class that raises an error."""
+
+    class Refuses(BasePermission):
+        def has_permission(self, request, view):
+            raise error
+
+    return Refuses
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: f"{type(error).__module__}.{type(error).__name__}")
+def test_a_permission_of_another_version_that_raises_refuses_no_post_of_this_one(error, forms, workflows):
+    @workflow("guarded_in_turn", version="1")
+    class First:
+        @statezero_action(name="guarded_in_turn", permissions=[refuses(error)])
+        @step(start=True)
+        def ask(self):
+            return complete()
+
+    @workflow("guarded_in_turn", version="2")
+    class Second:
+        @statezero_action(name="guarded_in_turn")
+        @step(start=True)
+        def ask(self):
+            return complete()
+
+    old = engine.using(version="1").start("guarded_in_turn")
+    assert forms.post("guarded_in_turn", engine.start(Second)).status_code == 200
+    assert forms.post("guarded_in_turn", old).status_code >= 400
+    old.refresh_from_db()
+    assert old.status == "suspended"
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: f"{type(error).__module__}.{type(error).__name__}")
+def test_a_hook_that_raises_hides_the_run_and_breaks_no_page_of_the_admin(error, be, workflows, admin_client, caplog):
+    @workflow("raising_hook")
+    class RaisingHook:
+        @classmethod
+        def has_run_permission(cls, request, run):
+            raise error
+
+        @statezero_action(name="raising_hook_form")
+        @step(start=True)
+        def ask(self):
+            return complete()
+
+    run, forms = engine.start(RaisingHook), be("nobody")
+    answers = [forms.get(f"runs/{run.pk}/"), forms.get(f"runs/{run.pk}/form/"), forms.post("raising_hook_form", run)]
+    assert [answer.status_code for answer in answers] == [404, 404, 404]
+    assert ("raised, which grants nothing" in caplog.text) is isinstance(error, AttributeError)
+    assert admin_client.get(f"/admin/django_ai_workflows/workflowrun/{run.pk}/change/").status_code == 200
+
+
+def test_a_database_that_fails_a_hook_decides_nothing(forms, workflows):
+    @workflow("hook_without_database")
+    class WithoutDatabase:
+        @classmethod
+        def has_run_permission(cls, request, run):
+            raise OperationalError("gone away")
+
+        @statezero_action(name="hook_without_database")
+        @step(start=True)
+        def ask(self):
+            return complete()
+
+    assert forms.post("hook_without_database", engine.start(WithoutDatabase)).status_code == 500

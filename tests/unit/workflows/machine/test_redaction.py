@@ -9,6 +9,7 @@ from collections import deque
 from decimal import Decimal
 from enum import Enum
 from typing import Any, NamedTuple
+from unicodedata import normalize
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -208,3 +209,36 @@ def test_an_error_of_ours_stays_one():
 
 def test_an_exception_that_has_no_text_is_told():
     assert type(told(raised(Unhappy(), KeyError("swordfish")), Redactor(["swordfish"]))).__name__ == "Unhappy"
+
+
+def test_parts_of_many_secrets_are_cleared_beside_many_ellipses():
+    clear = Redactor(f"secret number {number} is long" for number in range(500))
+    assert (
+        clear("secret number 47... and ... 499 is long, other ... texts") == f"{MASK}... and ...{MASK}, other ... texts"
+    )
+
+
+@pytest.mark.parametrize(
+    ("secrets", "text"),
+    [
+        ([f"secret-{number}" for number in range(10_001)], "all fine"),
+        (["\n".join(f"line number {number}" for number in range(10_001))], "all fine"),
+        ([f"same{number}" for number in range(9_000)], "same " * 1_000),
+        (["a" * 30_000 + "b"], "aaaa ... " + "a" * 20_000 + "c ... " * 900),
+    ],
+    ids=["many secrets", "many lines", "the same beginning", "a part of every length"],
+)
+def test_a_text_that_takes_too_long_to_clear_is_masked_as_a_whole(secrets, text):
+    assert Redactor(secrets)(text) == MASK
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_secret_is_cleared_composed_and_decomposed(form):
+    secret, other = (normalize(each, "schlüssel-ä") for each in (form, "NFC" if form == "NFD" else "NFD"))
+    assert Redactor([secret])(f"no {other} here") == f"no {MASK} here"
+
+
+def test_an_exception_whose_class_is_named_by_a_secret_is_told_without_it():
+    kind = type("swordfish_4711", (Exception,), {})
+    shown = told(kind("no"), Redactor(["swordfish_4711"]))
+    assert "".join(traceback.format_exception_only(shown)) == f"{kind.__module__}.{MASK}: no\n"
