@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -65,16 +65,25 @@ def workflow_name(name: str) -> str:
 
 def moment(text: str, option: str) -> datetime:
     """Return the moment of ``2h``, ``30m``, ``7d`` (ago), of a date or of a date with time. Raises CommandError."""
-    if span := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)", text.strip()):
-        return timezone.now() - timedelta(seconds=float(span[1]) * _UNITS[span[2]])
     try:
-        day = parse_date(text)
-        at = datetime(day.year, day.month, day.day) if day else parse_datetime(text)  # noqa: DTZ001 - made aware below
-    except ValueError as error:
-        raise CommandError(f"{option}: {text!r}: {error}.") from error
+        at = _moment(text.strip())
+    except (ValueError, OverflowError) as error:
+        raise CommandError(f"{option}: {text[:50]!r}: {error}.") from error
     if at is None:
-        raise CommandError(f"{option}: {text!r} is no time. Write 30m, 2h, 7d, or a date such as 2027-01-31.")
-    return timezone.make_aware(at) if timezone.is_naive(at) else at
+        raise CommandError(f"{option}: {text[:50]!r} is no time. Write 30m, 2h, 7d, or a date such as 2027-01-31.")
+    return at
+
+
+def _moment(text: str) -> datetime | None:
+    """Return a moment in UTC. Raises ValueError or OverflowError for one that is not in the calendar."""
+    if span := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)", text):
+        return timezone.now() - timedelta(seconds=float(span[1]) * _UNITS[span[2]])
+    day = parse_date(text)
+    at = datetime(day.year, day.month, day.day) if day else parse_datetime(text)  # noqa: DTZ001 - made aware below
+    if at is None:
+        return None
+    # In UTC, as databases take it: the conversion fails at the ends of the calendar.
+    return (timezone.make_aware(at) if timezone.is_naive(at) else at).astimezone(UTC)
 
 
 def json_object(text: str, option: str) -> dict[str, Any]:

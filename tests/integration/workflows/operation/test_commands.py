@@ -203,6 +203,9 @@ def test_a_line_ends_where_the_terminal_ends(call, workflows, delivery, monkeypa
     [
         (["--since", "soon"], "'soon' is no time. Write 30m, 2h, 7d, or a date"),
         (["--since", "2027-02-31"], "'2027-02-31': day"),
+        (["--since", "0001-01-01T00:00:00+14:00"], "date value out of range"),
+        (["--since", "99999999999d"], "--since: '99999999999d'"),
+        (["--since", "9" * 400 + "h"], "cannot convert float infinity"),
         (["--workflow", "delivry"], "Did you mean 'delivery'?"),
         (["--limit", "-1"], "--limit must be 0 or more."),
         (["--status", "asleep"], "invalid choice: 'asleep'"),
