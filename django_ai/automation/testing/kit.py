@@ -37,6 +37,9 @@ _TASKS: dict[str, Callable[..., object]] = {
 # A workflow that is still busy after this many messages goes round in circles.
 MOST_MESSAGES = 100_000
 
+# For how many sleeps and pauses ``finish`` moves the clock on.
+MOST_PAUSES = 1_000
+
 
 class Workflows:
     """Drives all workflows of a test; get one from the fixture ``workflows`` or ``workflow_testing()``."""
@@ -104,14 +107,21 @@ class Workflows:
         The clock moves on past sleeps and the pauses between attempts. It does not move on to a time-out.
 
         Raises:
-            AssertionError: the run waits for somebody's answer.
+            AssertionError: the run waits for somebody's answer, or sleeps again after a thousand sleeps.
             Exception: the run failed by this exception of a step; it has the step's traceback. A run that
                 ``fail()`` or a time-out ended is returned.
         """
         self.drain()
         run.refresh_from_db()
+        pauses = 0
         while run.status not in FINAL:
             last = _innermost(run)
+            pauses += 1
+            if pauses > MOST_PAUSES:
+                raise AssertionError(
+                    f"{run} has not ended after {MOST_PAUSES:,} sleeps and pauses, the last at step"
+                    f" {last.current_step!r}. Bring about what it looks for, or advance() as far as the test needs."
+                )
             wait = last.waits_for
             if wait is None or wait.kind not in CLOCKS or wait.due_at is None or wait.due_at <= timezone.now():
                 raise AssertionError(_unfinished(run, last))

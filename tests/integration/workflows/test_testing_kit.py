@@ -11,7 +11,7 @@ from django.utils import timezone
 from pydantic import BaseModel
 
 from django_ai.automation import pytest_plugin
-from django_ai.automation.testing import workflow_testing
+from django_ai.automation.testing import kit, workflow_testing
 from django_ai.automation.workflows.core import (
     Retry,
     complete,
@@ -119,6 +119,12 @@ def test_children_are_run_to_their_ends_and_their_sleeps_are_passed(workflows):
     child = declare(lambda self: sleep(3600, then="end"), name="child_of_short")
     run = workflows.run(declare(lambda self: run_subflow(child, "end")))
     assert (run.status, run.child_runs.get().status) == ("completed", "completed")
+
+
+def test_a_run_that_only_ever_sleeps_is_given_up(workflows, monkeypatch):
+    monkeypatch.setattr(kit, "MOST_PAUSES", 3)
+    with pytest.raises(AssertionError, match=r"has not ended after 3 sleeps and pauses, the last at step 'begin'"):
+        workflows.run(declare(lambda self: sleep(60)))
 
 
 @pytest.mark.parametrize(
