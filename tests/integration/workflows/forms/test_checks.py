@@ -1,14 +1,27 @@
 """What is wrong with a form is found by `manage.py check`."""
 
+import pytest
 from django.contrib.auth.models import Group
 from rest_framework import serializers
 from rest_framework.permissions import IsAdminUser
 
+from django_ai.automation.workflows.authoring.registry import registry
 from django_ai.automation.workflows.core import complete, step, workflow
 from django_ai.automation.workflows.http.checks import check_actions, check_open_forms
 from django_ai.automation.workflows.metadata import FieldDisplayConfig, StepDisplayMetadata
 from django_ai.automation.workflows.permissions import OwnerOrStaff
 from django_ai.automation.workflows.statezero_action import statezero_action
+
+
+@pytest.fixture(autouse=True)
+def no_other_workflows():
+    """Hide the workflows that other modules of tests declare for good: the checks are about all that there are."""
+    others = list(registry)
+    for definition in others:
+        registry.remove(definition)
+    yield
+    for definition in others:
+        registry.register(definition)
 
 
 class EmptySerializer(serializers.Serializer):
