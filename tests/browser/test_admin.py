@@ -210,8 +210,8 @@ def test_a_signal_is_sent_with_a_form(parcel, desk):
 def test_a_new_run_begins_at_an_earlier_step(parcel, desk):
     run = parcel(address="here")
     page = desk(address(run))
-    page.locator("#wf-timeline summary").first.click()
-    page.get_by_role("link", name="Start a new run from here").first.click()
+    page.locator("#wf-timeline summary").last.click()
+    page.get_by_role("link", name="Start a new run from here").last.click()
     page.get_by_role("button", name="Start a new run from here").click()
     expect(page.locator("h1")).not_to_contain_text(f"#{run.pk}")
     page.get_by_role("link", name=f"parcel #{run.pk}").click()
@@ -221,8 +221,8 @@ def test_a_new_run_begins_at_an_earlier_step(parcel, desk):
 def test_the_page_moves_while_the_run_moves_and_keeps_open_what_was_opened(parcel, desk):
     run = parcel(address="here")
     page = desk(address(run))
-    page.locator("#wf-timeline summary").first.click()
-    details = page.locator("#wf-timeline .wf-details").first
+    page.locator("#wf-timeline summary").last.click()
+    details = page.locator("#wf-timeline .wf-details").last
     expect(details).to_be_visible()
     engine.signal("delivered", {"weight": 3}, run=run)
     # No reload: the page looks by itself.

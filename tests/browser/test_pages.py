@@ -4,6 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from playwright.sync_api import expect
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 from rest_framework import serializers
 
 from django_ai.automation.workflows.core import (
@@ -65,7 +66,7 @@ def onboarding(owner):
             if name == "Bug":
                 raise RuntimeError("not for the public")
             get_context().name = name
-            get_context().answers = {**answers, "amenities": sorted(answers["amenities"])}
+            get_context().answers = to_jsonable_python({**answers, "amenities": sorted(answers["amenities"])})
             return fail("no boats") if answers["kind"] == "boat" else goto(self.verify, progress=0.5)
 
         @step()
